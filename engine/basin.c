@@ -1,0 +1,623 @@
+#include "engine/basin.h"
+
+#include "engine/base/check.h"
+#include "engine/base/log.h"
+#include "engine/replay/replay.h"
+#include "engine/txn/txn_private.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOCK_NAME "LOCK"
+
+struct basin_options basin_options_default(void)
+{
+    return (struct basin_options){
+        .shards = 8,
+        .sync = WLOG_SYNC_ALWAYS,
+        .segment_size = 64ull << 20,
+        .rotate_ms = 0,
+        .unflushed_max = 64ull << 20,
+        .flushes_max = 4,
+        .road = IO_ROAD_AUTO,
+        .limits = {.list_max_listpack_size = -2},
+    };
+}
+
+/* -- Open and close -------------------------------------------------------------------------- */
+
+static enum status directory_take(struct basin *basin)
+{
+    enum status status = io_dir_make(basin->io, basin->dir);
+    if (status != ST_OK) {
+        return status;
+    }
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/" LOCK_NAME, basin->dir);
+    status = io_file_open(basin->io, path, IO_WRITE, &basin->lock_file);
+    if (status == ST_OK) {
+        status = io_file_lock(basin->lock_file);
+    }
+    if (status == ST_BUSY) {
+        log_line(LOG_WARNING, "%s: another process has this store open", basin->dir);
+    }
+    return status;
+}
+
+/* A new store's own name must survive a power cut too, and that lies in the directory above. */
+static enum status parent_sync(struct basin *basin)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s", basin->dir);
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/') {
+        path[--size] = 0;
+    }
+    char *slash = strrchr(path, '/');
+    if (slash == NULL) {
+        return io_dir_sync(basin->io, strcmp(path, ".") == 0 ? ".." : ".");
+    }
+    slash[slash == path ? 1 : 0] = 0;
+    return io_dir_sync(basin->io, path);
+}
+
+static enum status manifest_open(struct basin *basin, unsigned shards)
+{
+    struct manifest *manifest = &basin->manifest;
+    if (basin->memory_only) {
+        return manifest_init(manifest, basin->io, shards);
+    }
+    enum status status = manifest_load(manifest, basin->io, basin->dir);
+    if (status == ST_ABSENT) {
+        status = manifest_init(manifest, basin->io, shards);
+        if (status == ST_OK) {
+            status = parent_sync(basin);
+        }
+    }
+    if (status == ST_OK && manifest->shard_count != shards) {
+        /* Shards are in memory only; the log does not know them. */
+        manifest_set_shards(manifest, shards);
+    }
+    return status;
+}
+
+static enum status shards_open(struct basin *basin)
+{
+    unsigned count = basin->manifest.shard_count;
+    basin->shards = aligned_alloc(64, count * sizeof(struct shard));
+    if (basin->shards == NULL) {
+        return ST_NOMEM;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        enum status status = shard_init(&basin->shards[i], i);
+        if (status != ST_OK) {
+            return status;
+        }
+        basin->shard_count = i + 1;
+    }
+    memcpy(basin->partition_shard, basin->manifest.partition_shard, sizeof(basin->partition_shard));
+    for (unsigned i = 0; i < PARTITION_COUNT; i++) {
+        memtable_init(&basin->tables[i], i);
+    }
+    for (unsigned i = 0; i < BASIN_DATABASES; i++) {
+        basin->namespaces[i] = basin->manifest.namespaces[i];
+    }
+    basin->next_namespace = basin->manifest.next_namespace;
+    return ST_OK;
+}
+
+static void wake_waiting(void *ctx)
+{
+    struct basin *basin = ctx;
+    pthread_mutex_lock(&basin->waiting_mutex);
+    struct txn *txn = basin->waiting_first;
+    basin->waiting_first = NULL;
+    while (txn != NULL) {
+        struct txn *next = txn->waiting_next;
+        txn->wake(txn->ctx);
+        txn = next;
+    }
+    pthread_mutex_unlock(&basin->waiting_mutex);
+}
+
+static enum status log_open(struct basin *basin, const struct basin_options *options)
+{
+    struct manifest *manifest = &basin->manifest;
+    struct wlog_options log_options = {
+        .io = basin->io,
+        .dir = basin->dir,
+        .sync = options->sync,
+        .segment_size = options->segment_size,
+        .rotate_ms = options->rotate_ms,
+        .flushes_max = options->flushes_max,
+        .unflushed_max = options->unflushed_max,
+        .background = options->io == NULL,
+    };
+    struct wlog_history history = {
+        .generations = manifest->generations,
+        .generation_count = manifest->generation_count,
+        .store_id = (uint32_t)hash_checksum(bytes_of(&manifest->secret, sizeof(manifest->secret))),
+        .trim_lsn = manifest->trim_lsn,
+        .durable_lsn = manifest->durable_lsn,
+    };
+    enum status status = wlog_open(&log_options, &history, &basin->log);
+    uint64_t end_lsn = 0;
+    if (status == ST_OK) {
+        status = replay_run(basin, options->replay_threads, &end_lsn);
+    }
+    if (status != ST_OK) {
+        return status;
+    }
+    /* The new generation is on disk before anything is written in its name; so bytes beyond
+     * end_lsn, which this replay did not take, will not be taken by a later one either. */
+    manifest->durable_lsn = end_lsn;
+    status = manifest_add_generation(manifest, end_lsn);
+    if (status == ST_OK) {
+        status = manifest_save(manifest, basin->io, basin->dir);
+    }
+    if (status != ST_OK) {
+        return status;
+    }
+    wlog_set_waker(basin->log, wake_waiting, basin);
+    return wlog_start(basin->log, manifest->generations[manifest->generation_count - 1].number,
+                      end_lsn);
+}
+
+static void basin_release(struct basin *basin)
+{
+    loader_free(basin->loader);
+    wlog_close(basin->log);
+    if (basin->shards != NULL) {
+        for (unsigned p = 0; p < PARTITION_COUNT; p++) {
+            struct memtable *table = &basin->tables[p];
+            for (const struct slot *slot = memtable_seek(table, 0); slot != NULL;
+                 slot = memtable_next(table, slot)) {
+                struct value value = entry_value(slot->entry);
+                value_free(&value);
+                entry_free(basin->shards[basin->partition_shard[p]].slab, slot->entry);
+            }
+            memtable_deinit(table);
+        }
+    }
+    for (unsigned i = 0; i < basin->shard_count; i++) {
+        shard_deinit(&basin->shards[i]);
+    }
+    free(basin->shards);
+    manifest_deinit(&basin->manifest);
+    io_file_close(basin->lock_file);
+    if (basin->owns_io) {
+        io_free(basin->io);
+    }
+    pthread_mutex_destroy(&basin->waiting_mutex);
+    free(basin->dir);
+    free(basin);
+}
+
+enum status basin_open(const struct basin_options *options, struct basin **basin_out)
+{
+    if (options->shards == 0 || options->shards > BASIN_SHARDS_MAX ||
+        (options->shards & (options->shards - 1)) != 0) {
+        return ST_INVALID;
+    }
+    struct basin *basin = calloc(1, sizeof(*basin));
+    if (basin == NULL) {
+        return ST_NOMEM;
+    }
+    pthread_mutex_init(&basin->waiting_mutex, NULL);
+    basin->memory_only = options->memory_only;
+    basin->sync = options->sync;
+    basin->limits = options->limits;
+    basin->io = options->io;
+    enum status status = ST_OK;
+    if (basin->io == NULL) {
+        status = io_new(options->road, &basin->io);
+        basin->owns_io = status == ST_OK;
+    }
+    basin->dir = strdup(options->dir != NULL ? options->dir : ".");
+    if (status == ST_OK && basin->dir == NULL) {
+        status = ST_NOMEM;
+    }
+    if (status == ST_OK && !basin->memory_only) {
+        status = directory_take(basin);
+    }
+    if (status == ST_OK) {
+        status = manifest_open(basin, options->shards);
+    }
+    if (status == ST_OK) {
+        status = shards_open(basin);
+    }
+    if (status == ST_OK && !basin->memory_only) {
+        status = log_open(basin, options);
+    }
+    if (status == ST_OK && options->simulate_misses) {
+        status = loader_new(basin, options->simulate_seed, &basin->loader);
+    }
+    if (status != ST_OK) {
+        basin_release(basin);
+        return status;
+    }
+    *basin_out = basin;
+    return ST_OK;
+}
+
+void basin_close(struct basin *basin)
+{
+    if (basin == NULL) {
+        return;
+    }
+    if (basin->log != NULL && wlog_sync_now(basin->log) == ST_OK) {
+        /* A clean stop says how far the log is sound: damage below is then told from a torn tail.
+         */
+        basin->manifest.durable_lsn = wlog_durable(basin->log);
+        status_ignore(manifest_save(&basin->manifest, basin->io, basin->dir),
+                      "without it the next start only knows less about damage at the log's end");
+    }
+    basin_release(basin);
+}
+
+/* -- The log ----------------------------------------------------------------------------------- */
+
+uint64_t basin_durable(const struct basin *basin)
+{
+    if (basin->log == NULL ||
+        atomic_load_explicit(&basin->sync, memory_order_relaxed) != WLOG_SYNC_ALWAYS) {
+        return UINT64_MAX;
+    }
+    return wlog_durable(basin->log);
+}
+
+uint64_t basin_synced(const struct basin *basin)
+{
+    return basin->log == NULL ? UINT64_MAX : wlog_durable(basin->log);
+}
+
+uint64_t basin_end(const struct basin *basin)
+{
+    return basin->log == NULL ? 0 : wlog_end(basin->log);
+}
+
+void basin_flush(struct basin *basin)
+{
+    if (basin->log != NULL) {
+        wlog_flush(basin->log);
+    }
+}
+
+void basin_reap(struct basin *basin)
+{
+    if (basin->log != NULL) {
+        wlog_reap(basin->log);
+        if (!basin->owns_io) { /* A seam of the caller's has no threads behind it. */
+            wlog_tick(basin->log);
+        }
+    }
+}
+
+int basin_fd(const struct basin *basin)
+{
+    return basin->log == NULL ? -1 : wlog_fd(basin->log);
+}
+
+bool basin_dead(const struct basin *basin)
+{
+    return basin->log != NULL && wlog_dead(basin->log);
+}
+
+enum status basin_sync(struct basin *basin)
+{
+    return basin->log == NULL ? ST_OK : wlog_sync_now(basin->log);
+}
+
+enum status basin_wait(struct basin *basin, uint64_t lsn)
+{
+    while (basin_durable(basin) < lsn) {
+        if (basin_dead(basin)) {
+            return ST_IO;
+        }
+        basin_flush(basin);
+        /* The pause is a bound only: a completion wakes the poll, unless another thread reaps it.
+         */
+        struct pollfd poll_fd = {.fd = basin_fd(basin), .events = POLLIN};
+        if (poll_fd.fd >= 0) {
+            poll(&poll_fd, 1, 1);
+        }
+        basin_reap(basin);
+    }
+    return ST_OK;
+}
+
+void basin_set_sync(struct basin *basin, enum wlog_sync sync)
+{
+    atomic_store(&basin->sync, sync);
+    if (basin->log != NULL) {
+        wlog_set_sync(basin->log, sync);
+    }
+}
+
+void basin_set_limits(struct basin *basin, const struct value_limits *limits)
+{
+    __atomic_store_n(&basin->limits.list_max_listpack_size, limits->list_max_listpack_size,
+                     __ATOMIC_RELAXED);
+}
+
+/* -- Background work ------------------------------------------------------------------------- */
+
+#define TICK_KEYS_MAX 128
+#define TICK_RESERVE (64 * 1024)
+#define TICK_PARTS 256
+#define SWEEP_SLOTS 512
+
+static uint64_t now_us(struct basin *basin)
+{
+    return io_now_us(basin->io);
+}
+
+/* Deletes what is due among the keys of one hash; they share a heap row. */
+static enum status expire_hash(struct txn *txn, struct shard *shard, uint64_t hash)
+{
+    struct basin *basin = txn->basin;
+    struct memtable *table = store_table(basin, hash);
+    const struct slot *slot = memtable_seek(table, hash);
+    while (slot != NULL && slot->hash == hash) {
+        struct entry *entry = slot->entry;
+        int64_t expiry_ms = entry_expiry(entry);
+        bool due = expiry_ms != EXPIRY_NONE && expiry_ms <= (int64_t)txn->now_ms &&
+                   store_database_of(basin, entry->namespace_id) < BASIN_DATABASES;
+        if (!due) {
+            slot = memtable_next(table, slot);
+            continue;
+        }
+        enum status status = txn_delete_entry(txn, TXN_NO_KEY, shard, table, hash, entry);
+        if (status != ST_OK) {
+            return status;
+        }
+        atomic_fetch_add_explicit(&shard->expired, 1, memory_order_relaxed);
+        slot = memtable_seek(table, hash); /* The table has moved. */
+    }
+    return ST_OK;
+}
+
+/* Too many rows are of keys that changed or went: the heap is built from the keys that are there.
+ */
+static void expiry_rebuild(struct basin *basin, struct shard *shard)
+{
+    struct expiry fresh;
+    expiry_init(&fresh);
+    for (unsigned p = 0; p < PARTITION_COUNT; p++) {
+        const struct memtable *table = &basin->tables[p];
+        if (basin->partition_shard[p] != shard->index) {
+            continue;
+        }
+        for (const struct slot *slot = memtable_seek(table, 0); slot != NULL;
+             slot = memtable_next(table, slot)) {
+            int64_t expiry_ms = entry_expiry(slot->entry);
+            if (expiry_ms == EXPIRY_NONE) {
+                continue;
+            }
+            if (expiry_reserve(&fresh) != ST_OK) {
+                expiry_deinit(&fresh); /* The old one still serves. */
+                return;
+            }
+            expiry_add(&fresh, expiry_ms, slot->hash);
+        }
+    }
+    expiry_deinit(&shard->expiry);
+    shard->expiry = fresh;
+}
+
+static uint64_t volatile_count(const struct shard *shard)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < BASIN_DATABASES; i++) {
+        count += atomic_load_explicit(&shard->databases[i].volatile_keys, memory_order_relaxed);
+    }
+    return count;
+}
+
+/* Frees some entries of dropped namespaces; true: more is left. */
+static bool sweep(struct basin *basin, struct shard *shard)
+{
+    uint64_t dead = atomic_load(&shard->dead_entries);
+    unsigned seen = 0;
+    while (dead > 0 && seen < SWEEP_SLOTS && shard->sweep_partition < PARTITION_COUNT) {
+        unsigned p = shard->sweep_partition;
+        struct memtable *table = &basin->tables[p];
+        bool found = false;
+        if (basin->partition_shard[p] == shard->index && table->count > 0) {
+            const struct slot *slot = memtable_seek(table, 0);
+            while (slot != NULL && seen < SWEEP_SLOTS) {
+                seen++;
+                struct entry *entry = slot->entry;
+                if (store_database_of(basin, entry->namespace_id) < BASIN_DATABASES) {
+                    slot = memtable_next(table, slot);
+                    continue;
+                }
+                uint64_t hash = slot->hash;
+                shard_remove(shard, table, BASIN_DATABASES, hash, entry);
+                dead--;
+                found = true;
+                slot = memtable_seek(table, hash);
+            }
+            found = slot != NULL && found; /* Again from its start: it is shorter now. */
+        }
+        if (!found) {
+            shard->sweep_partition++;
+        }
+    }
+    if (shard->sweep_partition == PARTITION_COUNT) {
+        dead = 0;
+    }
+    atomic_store(&shard->dead_entries, dead);
+    return dead > 0;
+}
+
+/* One slice of a shard's work, under its lock. */
+static bool tick_shard(struct basin *basin, struct txn *txn, struct shard *shard)
+{
+    bool more = false;
+    bool may_log = !txn_logs(txn) || txn_reserve(txn, TICK_RESERVE) == ST_OK;
+    if (may_log) {
+        struct expiry_row row;
+        unsigned count = 0;
+        while (count < TICK_KEYS_MAX &&
+               expiry_take_due(&shard->expiry, (int64_t)txn->now_ms, &row)) {
+            count++;
+            if (expire_hash(txn, shard, row.hash) != ST_OK) {
+                expiry_add(&shard->expiry, row.at_ms, row.hash); /* Room is what the row left. */
+                break;
+            }
+        }
+        more = count == TICK_KEYS_MAX;
+    }
+    if (expiry_stale(&shard->expiry, volatile_count(shard))) {
+        expiry_rebuild(basin, shard);
+    }
+    more |= sweep(basin, shard);
+    more |= shard_free_some(shard, TICK_PARTS);
+    return more;
+}
+
+bool basin_tick(struct basin *basin, struct txn *txn, unsigned turn, unsigned turns,
+                uint64_t now_ms, uint64_t budget_us)
+{
+    uint64_t end_us = now_us(basin) + budget_us;
+    bool more = false;
+    for (unsigned i = turn; i < basin->shard_count; i += turns) {
+        struct shard *shard = &basin->shards[i];
+        bool shard_more = true;
+        while (shard_more && now_us(basin) < end_us) {
+            txn_begin(txn, now_ms, 0);
+            txn->namespace_epoch = atomic_load(&basin->namespace_epoch);
+            status_ignore(txn_add_shard(txn, i), "it cannot fail");
+            if (txn_lock(txn) != ST_OK) {
+                txn_cancel(txn);
+                break; /* Busy: another time. */
+            }
+            shard_more = tick_shard(basin, txn, shard);
+            uint64_t lsn = 0;
+            txn_end(txn, &lsn);
+        }
+        more |= shard_more;
+    }
+    return more;
+}
+
+/* -- Statistics ------------------------------------------------------------------------------ */
+
+void basin_database_stats(struct basin *basin, unsigned database, uint64_t now_ms,
+                          struct basin_database_stats *stats_out)
+{
+    *stats_out = (struct basin_database_stats){0};
+    double ttl_sum = 0;
+    uint64_t ttl_count = 0;
+    for (unsigned i = 0; i < basin->shard_count; i++) {
+        struct shard *shard = &basin->shards[i];
+        stats_out->keys += atomic_load(&shard->databases[database].keys);
+        stats_out->volatile_keys += atomic_load(&shard->databases[database].volatile_keys);
+    }
+    if (stats_out->volatile_keys == 0) {
+        return;
+    }
+    /* A sample of a few rows a shard: what INFO's avg_ttl promises is an estimate. */
+    for (unsigned i = 0; i < basin->shard_count; i++) {
+        struct shard *shard = &basin->shards[i];
+        if (!shard_try_lock(shard)) {
+            continue;
+        }
+        size_t step = shard->expiry.count / 16 + 1;
+        for (size_t row = 0; row < shard->expiry.count; row += step) {
+            int64_t left = shard->expiry.rows[row].at_ms - (int64_t)now_ms;
+            ttl_sum += left > 0 ? (double)left : 0;
+            ttl_count++;
+        }
+        shard_unlock(shard);
+    }
+    stats_out->volatile_ttl_ms = ttl_count == 0 ? 0 : ttl_sum / (double)ttl_count;
+}
+
+static void shard_stats_add(struct shard *shard, struct basin_stats *stats)
+{
+    uint64_t keys = 0;
+    for (unsigned i = 0; i < BASIN_DATABASES; i++) {
+        keys += atomic_load(&shard->databases[i].keys);
+        stats->volatile_keys += atomic_load(&shard->databases[i].volatile_keys);
+    }
+    stats->keys += keys;
+    stats->shard_keys_min = keys < stats->shard_keys_min ? keys : stats->shard_keys_min;
+    stats->shard_keys_max = keys > stats->shard_keys_max ? keys : stats->shard_keys_max;
+    stats->hits += atomic_load(&shard->hits);
+    stats->misses += atomic_load(&shard->misses);
+    stats->expired_keys += atomic_load(&shard->expired);
+    stats->lock_waits += atomic_load(&shard->lock_waits);
+    uint64_t values = atomic_load(&shard->values_memory);
+    stats->memory_used += atomic_load(&shard->memory_used) + values;
+    stats->memory_held += atomic_load(&shard->memory_held) + values;
+}
+
+/* Measures slabs and tables if nobody has the shard. It must not be waited for: a parked command
+ * may hold it that only the caller's own worker can wake. */
+static void shard_memory_sample(struct basin *basin, struct shard *shard)
+{
+    if (!shard_try_lock(shard)) {
+        return;
+    }
+    uint64_t slots = 0;
+    for (unsigned p = 0; p < PARTITION_COUNT; p++) {
+        if (basin->partition_shard[p] == shard->index) {
+            slots += memtable_memory(&basin->tables[p]);
+        }
+    }
+    atomic_store(&shard->memory_used, slab_used(shard->slab) + slots);
+    atomic_store(&shard->memory_held, slab_held(shard->slab) + slots);
+    shard_unlock(shard);
+}
+
+void basin_get_stats(struct basin *basin, struct basin_stats *stats_out)
+{
+    *stats_out = (struct basin_stats){
+        .shards = basin->shard_count,
+        .shard_keys_min = UINT64_MAX,
+        .replayed_records = basin->replayed_records,
+        .replay_us = basin->replay_us,
+        .simulated_misses = atomic_load(&basin->simulated_misses),
+        .memory_only = basin->memory_only,
+        .dead = basin_dead(basin),
+        .road = basin->owns_io ? io_road_name(basin->io) : "simulated",
+    };
+    for (unsigned i = 0; i < basin->shard_count; i++) {
+        struct shard *shard = &basin->shards[i];
+        shard_memory_sample(basin, shard);
+        shard_stats_add(shard, stats_out);
+    }
+    if (basin->log != NULL) {
+        const struct manifest *manifest = &basin->manifest;
+        wlog_get_stats(basin->log, &stats_out->log);
+        stats_out->durable_lsn = wlog_durable(basin->log);
+        stats_out->end_lsn = wlog_end(basin->log);
+        stats_out->start_lsn = manifest->trim_lsn;
+        stats_out->generation = manifest->generations[manifest->generation_count - 1].number;
+    }
+}
+
+uint64_t basin_memory_used(struct basin *basin)
+{
+    uint64_t used = 0;
+    for (unsigned i = 0; i < basin->shard_count; i++) {
+        struct shard *shard = &basin->shards[i];
+        used += slab_held(shard->slab) +
+                atomic_load_explicit(&shard->values_memory, memory_order_relaxed);
+    }
+    return used;
+}
+
+void basin_reset_stats(struct basin *basin)
+{
+    for (unsigned i = 0; i < basin->shard_count; i++) {
+        struct shard *shard = &basin->shards[i];
+        atomic_store(&shard->hits, 0);
+        atomic_store(&shard->misses, 0);
+        atomic_store(&shard->expired, 0);
+        atomic_store(&shard->lock_waits, 0);
+    }
+}

@@ -1,0 +1,218 @@
+/* basin: the embeddable store. All that others may include of the engine.
+ *
+ * A store is a directory, a common write log and shards of keys in memory. Work on it is done in
+ * transactions, from any thread, each with its own struct txn:
+ *
+ *     txn_begin → txn_plan (each key) → txn_reserve → txn_lock → reads, then writes → txn_end
+ *
+ *   - txn_lock takes the shards of the planned keys in ascending order. What it cannot get at once
+ *     it waits for without holding up the thread: ST_WAIT, and the txn's wake function is called,
+ *     from any thread, when it should be called again.
+ *   - All reads come before the first write ("execute until miss, then retry"): a read of what is
+ *     not in memory answers ST_WAIT. The caller notes further independent misses if it has any,
+ * then calls txn_retry, waits to be woken, and runs again from txn_lock on. Nothing has changed
+ * then.
+ *   - txn_reserve holds room in the log before the first write, best before any lock is taken (W5).
+ *     ST_WAIT: as above (call txn_retry). A retry asks for it again by itself.
+ *   - Every write is one effect, logged as it is made. txn_end appends all of them as one group
+ *     (W2), unlocks, and tells the LSN that the answer must wait for (W1): that of its own effects
+ *     and of everything it read. basin_durable says how far the log is.
+ *
+ * Databases are namespaces 0 … BASIN_DATABASES - 1. Times are Unix milliseconds. A key that has
+ * expired at the txn's now is absent to reads and writes.
+ * Ownership: bytes given are borrowed until the call returns, but keys until txn_end; values and
+ * pieces handed out are lent until txn_end or the next write to that key, except that a piece's
+ * part may be part_ref'ed.
+ */
+#ifndef BASIN_ENGINE_BASIN_H
+#define BASIN_ENGINE_BASIN_H
+
+#include "engine/base/bytes.h"
+#include "engine/io/io.h"
+#include "engine/value/chunks.h" /* Of these three, callers use what takes a const value. */
+#include "engine/value/list.h"
+#include "engine/value/text.h"
+#include "engine/wlog/wlog.h"
+
+#define BASIN_DATABASES 16
+#define BASIN_SHARDS_MAX 256
+#define BASIN_NO_EXPIRY (-1)
+#define BASIN_KEEP_EXPIRY (-2)
+
+struct basin; /* opaque */
+struct txn;   /* opaque */
+
+/* -- The store ----------------------------------------------------------------------------- */
+
+struct basin_options {
+    const char *dir;         /* Made if absent. */
+    unsigned shards;         /* A power of two, at most BASIN_SHARDS_MAX. */
+    unsigned replay_threads; /* Committers at start; 0: one a core. */
+    bool memory_only;        /* appendonly no: nothing is read or written. */
+    enum wlog_sync sync;
+    uint64_t segment_size, rotate_ms, unflushed_max; /* See wlog_options. */
+    unsigned flushes_max;
+    enum io_road road;
+    /* Another seam instead of road's (tests); kept until close. The log then has no thread of its
+     * own: basin_reap does its background work. */
+    struct io *io;
+    bool simulate_misses; /* Tests: keys go "cold" at random and must be waited for. */
+    uint64_t simulate_seed;
+    struct value_limits limits;
+};
+
+/* Sensible values for everything but dir. */
+struct basin_options basin_options_default(void);
+
+/* Opens: lock, manifest, replay, new log generation. ST_BUSY: another process has the directory.
+ * ST_CORRUPT: see the log line. ST_FULL, ST_IO. The store is given. */
+enum status basin_open(const struct basin_options *options, struct basin **basin_out);
+/* Flushes, records a clean stop, closes. No txn may be open. */
+void basin_close(struct basin *basin);
+
+/* A reply may leave once its wait LSN is at most this: the durable LSN with appendfsync always,
+ * UINT64_MAX where replies never wait. */
+uint64_t basin_durable(const struct basin *basin);
+uint64_t basin_synced(const struct basin *basin); /* The durable LSN, whatever the policy. */
+uint64_t basin_end(const struct basin *basin);    /* The LSN of the next append. */
+void basin_flush(struct basin *basin);            /* Submit what is buffered; never waits. */
+void basin_reap(struct basin *basin);             /* Take note of what has completed. */
+int basin_fd(const struct basin *basin);          /* Readable when basin_reap has work; -1: none. */
+bool basin_dead(const struct basin *basin);       /* W4: reads only. */
+enum status basin_sync(struct basin *basin);      /* Blocks until all is on disk. */
+enum status basin_wait(struct basin *basin, uint64_t lsn); /* Blocks until lsn is durable. */
+void basin_set_sync(struct basin *basin, enum wlog_sync sync);
+void basin_set_limits(struct basin *basin, const struct value_limits *limits);
+
+/* Background work of about budget_us: active expiry (logged as deletions) and freeing of large dead
+ * values, over the shards with index ≡ turn (mod turns). Each worker calls it with its own turn
+ * some ten times a second; true: there is more to do at once. */
+bool basin_tick(struct basin *basin, struct txn *txn, unsigned turn, unsigned turns,
+                uint64_t now_ms, uint64_t budget_us);
+
+/* Adds up over the databases, without locks; exact when nobody writes. */
+struct basin_database_stats {
+    uint64_t keys, volatile_keys;
+    double volatile_ttl_ms; /* Average time left, estimated. */
+};
+void basin_database_stats(struct basin *basin, unsigned database, uint64_t now_ms,
+                          struct basin_database_stats *stats_out);
+struct basin_stats {
+    uint64_t keys, volatile_keys, expired_keys, hits, misses, evicted_keys;
+    uint64_t memory_used, memory_held; /* Entries, tables, values. */
+    uint64_t replayed_records, replay_us, lock_waits, simulated_misses;
+    unsigned shards;
+    uint64_t shard_keys_min, shard_keys_max;
+    uint64_t start_lsn, durable_lsn, end_lsn;
+    uint32_t generation;
+    bool memory_only, dead;
+    const char *road; /* "io_uring", "plain"; lent forever. */
+    struct wlog_stats log;
+};
+void basin_get_stats(struct basin *basin, struct basin_stats *stats_out);
+void basin_reset_stats(struct basin *basin);
+/* What maxmemory is compared with: cheap enough for every write. About, while others write. */
+uint64_t basin_memory_used(struct basin *basin);
+
+/* -- Transactions -------------------------------------------------------------------------- */
+
+/* wake(ctx) is called from any thread after an answer of ST_WAIT, once. */
+enum status txn_new(struct basin *basin, void (*wake)(void *ctx), void *ctx, struct txn **txn_out);
+void txn_free(struct txn *txn);
+
+/* Clock and seed stay the same over retries of one request. */
+void txn_begin(struct txn *txn, uint64_t now_ms, uint64_t seed);
+/* After txn_begin: reads of this txn do not mark keys as used (CLIENT NO-TOUCH); txn_touch does. */
+void txn_leave_ages(struct txn *txn);
+uint64_t txn_now_ms(const struct txn *txn);
+uint64_t txn_random(struct txn *txn); /* From the seed; the same sequence at each retry. */
+
+/* Plans keys, numbered 0, 1, … in this order; the same key may come twice. */
+enum status txn_plan(struct txn *txn, unsigned database, struct bytes key);
+/* Plans the whole keyspace: all shards, in addition to keys. */
+void txn_plan_all(struct txn *txn);
+/* A key that was found only while running, in the shards already locked (whole keyspace). Gives
+ * its number. */
+enum status txn_plan_late(struct txn *txn, unsigned database, struct bytes key,
+                          unsigned *number_out);
+
+enum status txn_lock(struct txn *txn);
+/* More than once adds up; only before the first write. */
+enum status txn_reserve(struct txn *txn, uint64_t size);
+/* After a read or reserve that answered ST_WAIT: unlocks, has what is missing loaded, and wakes. */
+void txn_retry(struct txn *txn);
+/* Whoever parked it has gone: forgets the wait; wake will not be called any more. */
+void txn_cancel(struct txn *txn);
+/* Appends the effects, unlocks. 0: nothing to wait for. Also of a txn that was refused its log room
+ * or its locks: that just lets go. */
+void txn_end(struct txn *txn, uint64_t *wait_lsn_out);
+/* True once an effect has been made. */
+bool txn_changed(const struct txn *txn);
+
+/* -- Keys: number is the order of planning --------------------------------------------------- */
+
+/* type VALUE_NONE: absent. Counts a hit or miss and touches the key unless peek. */
+enum status txn_read(struct txn *txn, unsigned number, struct value *value_out);
+enum status txn_peek(struct txn *txn, unsigned number, struct value *value_out);
+/* BASIN_NO_EXPIRY: none. After a successful read of a present key. */
+int64_t txn_expiry(struct txn *txn, unsigned number);
+/* Marks it read at the txn's now (TOUCH), or tells how long ago that was. */
+void txn_touch(struct txn *txn, unsigned number);
+uint64_t txn_idle_ms(struct txn *txn, unsigned number);
+uint64_t txn_memory(struct txn *txn, unsigned number); /* Bytes of the key with all it has. */
+
+/* Writes. Each may answer ST_NOMEM, ST_LIMIT (an effect over 4 GiB), and, when it is the first and
+ * needs more log than was reserved, ST_WAIT, ST_FULL or ST_IO; nothing has changed then. */
+
+/* Stores a whole value in place of what was there. Takes the root of a clast, also when it fails;
+ * packed bytes are borrowed. expiry_ms: Unix ms, BASIN_NO_EXPIRY, or BASIN_KEEP_EXPIRY. */
+enum status txn_put(struct txn *txn, unsigned number, struct value *value, int64_t expiry_ms);
+/* existed_out may be NULL. */
+enum status txn_delete(struct txn *txn, unsigned number, bool *existed_out);
+/* Of a present key. A time not after now deletes it. */
+enum status txn_expire(struct txn *txn, unsigned number, int64_t expiry_ms);
+/* The value and expiry of a present key go to another, in place of what is there. */
+enum status txn_rename(struct txn *txn, unsigned from, unsigned to);
+enum status txn_copy(struct txn *txn, unsigned from, unsigned to);
+
+/* -- Typed changes: an absent key becomes a value of that type; a list that becomes empty goes.
+ *    The caller has read the key and knows that it is absent or of the type. ----------------- */
+
+/* Unlike other arguments, text stays where it is until txn_end: large ones are not copied. */
+enum status txn_text_set(struct txn *txn, unsigned number, struct bytes text, int64_t expiry_ms);
+enum status txn_text_write(struct txn *txn, unsigned number, uint64_t offset, struct bytes text);
+
+enum status txn_list_push(struct txn *txn, unsigned number, unsigned side,
+                          const struct bytes *elements, size_t count);
+enum status txn_list_pop(struct txn *txn, unsigned number, unsigned side, uint64_t count);
+enum status txn_list_set(struct txn *txn, unsigned number, uint64_t index, struct bytes element);
+enum status txn_list_insert(struct txn *txn, unsigned number, uint64_t index, struct bytes element);
+enum status txn_list_remove(struct txn *txn, unsigned number, const uint64_t *indexes,
+                            size_t count);
+enum status txn_list_trim(struct txn *txn, unsigned number, uint64_t first, uint64_t count);
+
+/* How many of the chunks were new. */
+enum status txn_chunk_append(struct txn *txn, unsigned number, const struct bytes *chunks,
+                             size_t count, uint64_t *new_out);
+
+/* -- The whole keyspace: after txn_plan_all ---------------------------------------------------- */
+
+struct txn_scan_key {
+    struct bytes name;
+    enum value_type type;
+    int64_t expiry_ms;
+};
+/* Calls fn for at least count keys of the database (all that share the last hash range), from the
+ * cursor on; a false of fn ends the walk early. 0 begins and ends; cursors stay below 2^48 and need
+ * no state: a key present throughout is always given, however the store grows meanwhile. */
+typedef bool (*txn_scan_fn)(void *ctx, const struct txn_scan_key *key);
+void txn_scan(struct txn *txn, unsigned database, uint64_t cursor, uint64_t count, txn_scan_fn fn,
+              void *ctx, uint64_t *cursor_out);
+uint64_t txn_database_size(struct txn *txn, unsigned database);
+/* A key at random, fairly even; lent until txn_end. found_out false: the database is empty. */
+void txn_random_key(struct txn *txn, unsigned database, struct bytes *name_out, bool *found_out);
+enum status txn_flush_database(struct txn *txn, unsigned database);
+enum status txn_flush_all(struct txn *txn);
+enum status txn_swap_databases(struct txn *txn, unsigned a, unsigned b);
+
+#endif

@@ -1,0 +1,17 @@
+/* apply: one effect onto its shard, at replay. The twin of the writes in txn: same value functions,
+ * same store, no log. Idempotent by LSN (S4): an entry that has seen the effect is left alone.
+ * Thread: the committer of the shard. */
+#ifndef BASIN_ENGINE_REPLAY_APPLY_H
+#define BASIN_ENGINE_REPLAY_APPLY_H
+
+#include "engine/txn/store.h"
+#include "engine/wlog/record.h"
+
+/* hash: of the record's key. scratch is the committer's. ST_CORRUPT: the payload makes no sense for
+ * what is there. */
+enum status apply_record(struct basin *basin, const struct record *record, uint64_t hash,
+                         uint64_t lsn, struct buf *scratch);
+/* RECORD_NAMESPACES, in the barrier. */
+enum status apply_namespaces(struct basin *basin, const struct record *record, uint64_t lsn);
+
+#endif

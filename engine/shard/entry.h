@@ -1,0 +1,98 @@
+/* entry: a key in memory: header, key and small value in one allocation.
+ *
+ *     struct entry │ i64 expiry if ENTRY_EXPIRES │ void *root if VALUE_CLAST │ key │ packed bytes
+ *
+ * lsn is the last effect on it (W1: whoever reads it waits for that LSN). access is the clock of
+ * the last use, for OBJECT IDLETIME and FREQ. Thread: the holder of the shard.
+ */
+#ifndef BASIN_ENGINE_SHARD_ENTRY_H
+#define BASIN_ENGINE_SHARD_ENTRY_H
+
+#include "engine/shard/slab.h"
+#include "engine/value/value.h"
+
+#define ENTRY_EXPIRES 1u /* An expiry follows the header. */
+#define ENTRY_COLD 2u    /* Not in memory as far as readers may know (simulated misses, tests). */
+
+#define ENTRY_PACKED_MAX ((1u << 20) - 1) /* Every shape's own bound is far below. */
+#define ENTRY_ACCESS_MASK ((1u << 28) - 1)
+
+#define EXPIRY_NONE (-1)
+
+struct entry {
+    uint64_t lsn;
+    uint32_t namespace_id;
+    uint32_t key_size;
+    uint64_t packed_size : 20;
+    uint64_t access : 28; /* Seconds; wraps after eight years. */
+    uint64_t type : 4;    /* enum value_type */
+    uint64_t shape : 4;   /* enum value_shape */
+    uint64_t flags : 8;
+    unsigned char bytes[];
+};
+static_assert(sizeof(struct entry) == 24, "the entry header is counted in every key");
+
+/* Given, with lsn 0 and access 0. Copies key and packed bytes, takes a root. expiry_ms: Unix ms or
+ * EXPIRY_NONE. NULL: no memory; nothing was taken. */
+struct entry *entry_new(struct slab *slab, uint32_t namespace_id, struct bytes key,
+                        const struct value *value, int64_t expiry_ms);
+/* Gives the entry's memory back; not its root. */
+void entry_free(struct slab *slab, struct entry *entry);
+
+/* Stores value and expiry in the entry, in place where the room is the same, else in a new entry
+ * (lsn, access and cold flag carried over) and frees the old. Packed bytes of value must not lie in
+ * this entry unless unchanged in place and size. The old root, when replaced, is the caller's.
+ * NULL: no memory, nothing changed. */
+struct entry *entry_store(struct slab *slab, struct entry *entry, const struct value *value,
+                          int64_t expiry_ms);
+
+/* Bytes between the header and the key. */
+static inline size_t entry_fields_size(const struct entry *entry)
+{
+    return (entry->flags & ENTRY_EXPIRES ? sizeof(int64_t) : 0) +
+           (entry->shape == VALUE_CLAST ? sizeof(void *) : 0);
+}
+
+/* Lent until the entry changes, as are the next two. */
+static inline struct bytes entry_key(const struct entry *entry)
+{
+    return bytes_of(entry->bytes + entry_fields_size(entry), entry->key_size);
+}
+
+static inline const unsigned char *entry_packed(const struct entry *entry)
+{
+    return entry->bytes + entry_fields_size(entry) + entry->key_size;
+}
+
+static inline struct value entry_value(const struct entry *entry)
+{
+    struct value value = {entry->type, entry->shape, BYTES_NONE, NULL};
+    if (entry->shape == VALUE_CLAST) {
+        memcpy(&value.root, entry->bytes + entry_fields_size(entry) - sizeof(void *),
+               sizeof(void *));
+    } else {
+        value.packed = bytes_of(entry_packed(entry), entry->packed_size);
+    }
+    return value;
+}
+
+/* EXPIRY_NONE: none. */
+static inline int64_t entry_expiry(const struct entry *entry)
+{
+    int64_t expiry_ms = EXPIRY_NONE;
+    if (entry->flags & ENTRY_EXPIRES) {
+        memcpy(&expiry_ms, entry->bytes, sizeof(expiry_ms));
+    }
+    return expiry_ms;
+}
+
+/* As asked of the slab. */
+static inline size_t entry_size(const struct entry *entry)
+{
+    return sizeof(*entry) + entry_fields_size(entry) + entry->key_size + entry->packed_size;
+}
+
+/* Of a clast: names no root any more, until the next entry_store. */
+void entry_clear_root(struct entry *entry);
+
+#endif

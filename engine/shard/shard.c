@@ -1,0 +1,251 @@
+#include "engine/shard/shard.h"
+
+#include "engine/base/check.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+#define SHARD_LOCKED 1u
+#define SHARD_WAITED 2u /* Somebody is in the queue: the next unlock wakes one. */
+
+/* About 5 µs: longer than any usual hold, shorter than parking and being woken. */
+#define SPIN_COUNT 200
+
+/* Roots smaller than this are freed where they fall. */
+#define DEAD_SLICE_MIN (64 * 1024)
+
+enum status shard_init(struct shard *shard, unsigned index)
+{
+    memset(shard, 0, sizeof(*shard));
+    shard->index = index;
+    expiry_init(&shard->expiry);
+    pthread_mutex_init(&shard->queue_mutex, NULL);
+    return slab_new(&shard->slab);
+}
+
+void shard_deinit(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->dead_count; i++) {
+        value_free(&shard->dead[i]);
+    }
+    free(shard->dead);
+    expiry_deinit(&shard->expiry);
+    slab_free(shard->slab);
+    shard->slab = NULL;
+    pthread_mutex_destroy(&shard->queue_mutex);
+}
+
+static bool lock_once(struct shard *shard)
+{
+    uint32_t state = atomic_load_explicit(&shard->state, memory_order_relaxed);
+    return (state & SHARD_LOCKED) == 0 &&
+           atomic_compare_exchange_strong_explicit(&shard->state, &state, state | SHARD_LOCKED,
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+bool shard_try_lock(struct shard *shard)
+{
+    for (unsigned i = 0; i < SPIN_COUNT; i++) {
+        if (lock_once(shard)) {
+            return true;
+        }
+        __builtin_ia32_pause();
+    }
+    return false;
+}
+
+bool shard_lock_or_wait(struct shard *shard, struct shard_waiter *waiter)
+{
+    if (shard_try_lock(shard)) {
+        return true;
+    }
+    pthread_mutex_lock(&shard->queue_mutex);
+    atomic_fetch_or(&shard->state, SHARD_WAITED);
+    /* The holder may have left before it could see us: then nobody would wake us. */
+    bool locked = lock_once(shard);
+    if (!locked) {
+        atomic_fetch_add_explicit(&shard->lock_waits, 1, memory_order_relaxed);
+        waiter->next = NULL;
+        waiter->queued = true;
+        if (shard->last_waiter != NULL) {
+            shard->last_waiter->next = waiter;
+        } else {
+            shard->first_waiter = waiter;
+        }
+        shard->last_waiter = waiter;
+    }
+    pthread_mutex_unlock(&shard->queue_mutex);
+    return locked;
+}
+
+/* Under the queue's mutex. */
+static void wake_first(struct shard *shard)
+{
+    struct shard_waiter *waiter = shard->first_waiter;
+    if (waiter == NULL) {
+        return;
+    }
+    shard->first_waiter = waiter->next;
+    if (shard->first_waiter == NULL) {
+        shard->last_waiter = NULL;
+    } else {
+        atomic_fetch_or(&shard->state, SHARD_WAITED);
+    }
+    waiter->queued = false;
+    waiter->wake(waiter);
+}
+
+void shard_forget(struct shard *shard, struct shard_waiter *waiter)
+{
+    pthread_mutex_lock(&shard->queue_mutex);
+    if (!waiter->queued) {
+        wake_first(shard); /* The wake-up that was ours. */
+    } else {
+        struct shard_waiter **link = &shard->first_waiter;
+        struct shard_waiter *before = NULL;
+        while (*link != waiter) {
+            before = *link;
+            link = &before->next;
+        }
+        *link = waiter->next;
+        if (shard->last_waiter == waiter) {
+            shard->last_waiter = before;
+        }
+        waiter->queued = false;
+    }
+    pthread_mutex_unlock(&shard->queue_mutex);
+}
+
+void shard_unlock(struct shard *shard)
+{
+    uint32_t state = atomic_exchange_explicit(&shard->state, 0, memory_order_release);
+    CHECK(state & SHARD_LOCKED);
+    if (state & SHARD_WAITED) {
+        pthread_mutex_lock(&shard->queue_mutex);
+        wake_first(shard);
+        pthread_mutex_unlock(&shard->queue_mutex);
+    }
+}
+
+void shard_lock_blocking(struct shard *shard)
+{
+    while (!shard_try_lock(shard)) {
+        sched_yield();
+    }
+}
+
+/* -- Changes --------------------------------------------------------------------------------- */
+
+static void counter_add(_Atomic uint64_t *counter, int64_t change)
+{
+    /* One writer, the lock's holder: no need for a locked instruction. */
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, value + (uint64_t)change, memory_order_relaxed);
+}
+
+void shard_note_memory(struct shard *shard, uint64_t before, uint64_t after)
+{
+    counter_add(&shard->values_memory, (int64_t)(after - before));
+}
+
+void shard_root_gone(struct shard *shard, struct entry *entry, uint64_t memory)
+{
+    entry_clear_root(entry);
+    shard_note_memory(shard, memory, 0);
+}
+
+static void root_drop(struct shard *shard, struct value *value)
+{
+    if (value->shape != VALUE_CLAST || value->root == NULL) {
+        return;
+    }
+    uint64_t memory = value_memory(value);
+    counter_add(&shard->values_memory, -(int64_t)memory);
+    if (memory >= DEAD_SLICE_MIN) {
+        if (shard->dead_count == shard->dead_capacity) {
+            size_t capacity = shard->dead_capacity == 0 ? 16 : shard->dead_capacity * 2;
+            struct value *dead = realloc(shard->dead, capacity * sizeof(*dead));
+            if (dead == NULL) {
+                value_free(value); /* A stall, but no leak. */
+                return;
+            }
+            shard->dead = dead;
+            shard->dead_capacity = capacity;
+        }
+        shard->dead[shard->dead_count++] = *value;
+        return;
+    }
+    value_free(value);
+}
+
+bool shard_free_some(struct shard *shard, size_t parts)
+{
+    if (shard->dead_count > 0 && value_free_some(&shard->dead[shard->dead_count - 1], parts)) {
+        shard->dead_count--;
+    }
+    return shard->dead_count > 0;
+}
+
+enum status shard_store(struct shard *shard, const struct shard_key *key, struct entry *entry,
+                        const struct value *value, int64_t expiry_ms, struct entry **entry_out)
+{
+    struct shard_counters *counters = &shard->databases[key->database];
+    bool is_volatile = expiry_ms != EXPIRY_NONE;
+    int64_t old_expiry = entry == NULL ? EXPIRY_NONE : entry_expiry(entry);
+    if (is_volatile && old_expiry != expiry_ms && expiry_reserve(&shard->expiry) != ST_OK) {
+        return ST_NOMEM;
+    }
+    if (entry == NULL) {
+        if (memtable_reserve(key->table) != ST_OK) {
+            return ST_NOMEM;
+        }
+        entry = entry_new(shard->slab, key->namespace_id, key->name, value, expiry_ms);
+        if (entry == NULL) {
+            return ST_NOMEM;
+        }
+        memtable_insert(key->table, key->hash, entry);
+        counter_add(&counters->keys, 1);
+        if (value->shape == VALUE_CLAST) {
+            counter_add(&shard->values_memory, (int64_t)value_memory(value));
+        }
+    } else {
+        struct value old = entry_value(entry);
+        struct entry *stored = entry_store(shard->slab, entry, value, expiry_ms);
+        if (stored == NULL) {
+            return ST_NOMEM;
+        }
+        if (stored != entry) {
+            memtable_replace(key->table, key->hash, entry, stored);
+            entry = stored;
+        }
+        bool same_root =
+            old.shape == VALUE_CLAST && value->shape == VALUE_CLAST && old.root == value->root;
+        if (!same_root) {
+            root_drop(shard, &old);
+            if (value->shape == VALUE_CLAST) {
+                counter_add(&shard->values_memory, (int64_t)value_memory(value));
+            }
+        }
+    }
+    entry->flags &= (uint8_t)~ENTRY_COLD;
+    counter_add(&counters->volatile_keys, is_volatile - (old_expiry != EXPIRY_NONE));
+    if (is_volatile && old_expiry != expiry_ms) {
+        expiry_add(&shard->expiry, expiry_ms, key->hash);
+    }
+    *entry_out = entry;
+    return ST_OK;
+}
+
+void shard_remove(struct shard *shard, struct memtable *table, unsigned database, uint64_t hash,
+                  struct entry *entry)
+{
+    struct value value = entry_value(entry);
+    bool is_volatile = entry_expiry(entry) != EXPIRY_NONE;
+    memtable_remove(table, hash, entry);
+    root_drop(shard, &value);
+    entry_free(shard->slab, entry);
+    if (database < SHARD_DATABASES) {
+        counter_add(&shard->databases[database].keys, -1);
+        counter_add(&shard->databases[database].volatile_keys, -(int64_t)is_volatile);
+    }
+}

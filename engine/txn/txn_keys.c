@@ -1,0 +1,390 @@
+#include "engine/txn/txn_private.h"
+
+#include "engine/base/check.h"
+
+/* -- Finding --------------------------------------------------------------------------------- */
+
+struct entry *txn_entry(struct txn *txn, struct txn_key *key)
+{
+    struct memtable *table = key->place.table;
+    /* Versions start at 1, so that 0 means: never looked. */
+    if (key->version != table->version + 1) {
+        key->entry =
+            memtable_find(table, key->place.hash, key->place.namespace_id, key->place.name);
+        key->version = table->version + 1;
+    }
+    return key->entry;
+}
+
+static bool expired(const struct txn *txn, const struct entry *entry)
+{
+    int64_t expiry = entry_expiry(entry);
+    return expiry != EXPIRY_NONE && expiry <= (int64_t)txn->now_ms;
+}
+
+struct entry *txn_live_entry(struct txn *txn, struct txn_key *key)
+{
+    struct entry *entry = txn_entry(txn, key);
+    return entry != NULL && !expired(txn, entry) ? entry : NULL;
+}
+
+/* W1: who reads this must wait for the log to cover it. */
+static void note_read(struct txn *txn, const struct txn_key *key, const struct entry *entry)
+{
+    uint64_t lsn = entry != NULL ? entry->lsn : *shard_gone(key->shard, key->place.hash);
+    if (entry == NULL && txn->basin->namespace_lsn[key->place.database] > lsn) {
+        lsn = txn->basin->namespace_lsn[key->place.database];
+    }
+    if (lsn > txn->read_lsn) {
+        txn->read_lsn = lsn;
+    }
+}
+
+static struct txn_key *key_at(struct txn *txn, unsigned number)
+{
+    CHECK(txn->locked && number < txn->key_count);
+    return &txn->keys[number];
+}
+
+static uint32_t access_clock(const struct txn *txn)
+{
+    return (uint32_t)(txn->now_ms / 1000) & ENTRY_ACCESS_MASK;
+}
+
+/* ST_WAIT: the entry must be loaded first. "Execute until miss": nothing may have changed yet. */
+static enum status find(struct txn *txn, unsigned number, struct entry **entry_out)
+{
+    struct txn_key *key = key_at(txn, number);
+    struct entry *entry = txn_entry(txn, key);
+    if (entry != NULL && (entry->flags & ENTRY_COLD) != 0 && !key->pinned) {
+        CHECK(!txn->changed);
+        key->missed = true;
+        txn->misses = true;
+        return ST_WAIT;
+    }
+    note_read(txn, key, entry);
+    *entry_out = entry != NULL && !expired(txn, entry) ? entry : NULL;
+    return ST_OK;
+}
+
+static void count(_Atomic uint64_t *counter)
+{
+    /* Only the shard's holder writes. */
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+enum status txn_peek(struct txn *txn, unsigned number, struct value *value_out)
+{
+    struct entry *entry = NULL;
+    enum status status = find(txn, number, &entry);
+    if (status != ST_OK) {
+        return status;
+    }
+    *value_out = entry != NULL ? entry_value(entry) : (struct value){.type = VALUE_NONE};
+    return ST_OK;
+}
+
+enum status txn_read(struct txn *txn, unsigned number, struct value *value_out)
+{
+    struct entry *entry = NULL;
+    enum status status = find(txn, number, &entry);
+    if (status != ST_OK) {
+        return status;
+    }
+    struct shard *shard = txn->keys[number].shard;
+    if (entry == NULL) {
+        count(&shard->misses);
+        *value_out = (struct value){.type = VALUE_NONE};
+        return ST_OK;
+    }
+    count(&shard->hits);
+    if (__builtin_expect(!txn->leaves_ages, 1)) {
+        entry->access = access_clock(txn);
+    }
+    *value_out = entry_value(entry);
+    return ST_OK;
+}
+
+int64_t txn_expiry(struct txn *txn, unsigned number)
+{
+    struct entry *entry = txn_live_entry(txn, key_at(txn, number));
+    return entry != NULL ? entry_expiry(entry) : BASIN_NO_EXPIRY;
+}
+
+void txn_touch(struct txn *txn, unsigned number)
+{
+    struct entry *entry = txn_live_entry(txn, key_at(txn, number));
+    if (entry != NULL) {
+        entry->access = access_clock(txn);
+    }
+}
+
+uint64_t txn_idle_ms(struct txn *txn, unsigned number)
+{
+    struct entry *entry = txn_live_entry(txn, key_at(txn, number));
+    return entry == NULL
+               ? 0
+               : (uint64_t)((access_clock(txn) - entry->access) & ENTRY_ACCESS_MASK) * 1000;
+}
+
+uint64_t txn_memory(struct txn *txn, unsigned number)
+{
+    struct entry *entry = txn_live_entry(txn, key_at(txn, number));
+    if (entry == NULL) {
+        return 0;
+    }
+    struct value value = entry_value(entry);
+    return entry_size(entry) + sizeof(struct slot) + value_memory(&value);
+}
+
+/* -- Changing -------------------------------------------------------------------------------- */
+
+enum status txn_store(struct txn *txn, struct txn_key *key, const struct value *value,
+                      int64_t expiry_ms)
+{
+    struct entry *entry = txn_entry(txn, key);
+    enum status status = shard_store(key->shard, &key->place, entry, value, expiry_ms, &key->entry);
+    if (status == ST_OK) {
+        key->version = key->place.table->version + 1;
+        key->entry->access = access_clock(txn);
+        key->pinned = true; /* What was stored is in memory. */
+    }
+    return status;
+}
+
+enum status txn_delete_entry(struct txn *txn, uint32_t number, struct shard *shard,
+                             struct memtable *table, uint64_t hash, struct entry *entry)
+{
+    unsigned database = store_database_of(txn->basin, entry->namespace_id);
+    if (txn_logs(txn)) {
+        enum status status = txn_room(txn, RECORD_HEADER_SIZE + entry->key_size);
+        if (status == ST_OK) {
+            status = txn_effect_open(txn, RECORD_DELETE, entry->namespace_id, entry_key(entry), 0);
+        }
+        if (status != ST_OK) {
+            return status;
+        }
+        txn_effect_close(txn, number, shard, hash);
+    }
+    txn->changed = true;
+    shard_remove(shard, table, database, hash, entry);
+    return ST_OK;
+}
+
+enum status txn_prepare(struct txn *txn, unsigned number, struct entry **entry_out)
+{
+    struct txn_key *key = key_at(txn, number);
+    struct entry *entry = txn_entry(txn, key);
+    *entry_out = entry;
+    if (entry == NULL || !expired(txn, entry)) {
+        CHECK(entry == NULL || (entry->flags & ENTRY_COLD) == 0 || key->pinned);
+        return ST_OK;
+    }
+    *entry_out = NULL;
+    count(&key->shard->expired);
+    return txn_delete_entry(txn, number, key->shard, key->place.table, key->place.hash, entry);
+}
+
+enum status txn_delete(struct txn *txn, unsigned number, bool *existed_out)
+{
+    struct txn_key *key = key_at(txn, number);
+    struct entry *entry = txn_entry(txn, key);
+    bool existed = entry != NULL && !expired(txn, entry);
+    note_read(txn, key, entry);
+    if (existed_out != NULL) {
+        *existed_out = existed;
+    }
+    if (entry == NULL) {
+        return ST_OK;
+    }
+    return txn_delete_entry(txn, number, key->shard, key->place.table, key->place.hash, entry);
+}
+
+static enum status put_open(struct txn *txn, const struct txn_key *key, int64_t expiry_ms,
+                            uint64_t payload_size)
+{
+    enum status status = txn_effect_open(txn, RECORD_PUT, key->place.namespace_id, key->place.name,
+                                         8 + payload_size);
+    if (status != ST_OK) {
+        return status;
+    }
+    unsigned char *expiry = buf_extend(&txn->records, 8);
+    if (expiry == NULL) {
+        txn_effect_drop(txn);
+        return ST_NOMEM;
+    }
+    store_u64(expiry, (uint64_t)expiry_ms);
+    return ST_OK;
+}
+
+enum status txn_log_put(struct txn *txn, unsigned number, const struct value *value,
+                        int64_t expiry_ms)
+{
+    struct txn_key *key = &txn->keys[number];
+    uint64_t payload = value_encoded_max(value);
+    enum status status = txn_room(txn, RECORD_HEADER_SIZE + key->place.name.size + 8 + payload);
+    if (status == ST_OK) {
+        status = put_open(txn, key, expiry_ms, payload);
+    }
+    if (status != ST_OK) {
+        return status;
+    }
+    status = value_encode(value, &txn->records);
+    if (status != ST_OK) {
+        txn_effect_drop(txn);
+    }
+    return status;
+}
+
+static int64_t expiry_resolved(struct txn *txn, struct txn_key *key, int64_t expiry_ms)
+{
+    if (expiry_ms != BASIN_KEEP_EXPIRY) {
+        return expiry_ms;
+    }
+    struct entry *entry = txn_live_entry(txn, key);
+    return entry != NULL ? entry_expiry(entry) : EXPIRY_NONE;
+}
+
+/* Stores a value whose PUT record is open, and closes it. */
+static enum status put_finish(struct txn *txn, unsigned number, const struct value *value,
+                              int64_t expiry_ms)
+{
+    struct txn_key *key = &txn->keys[number];
+    enum status status = txn_store(txn, key, value, expiry_ms);
+    if (!txn_logs(txn)) {
+        txn->changed |= status == ST_OK;
+        return status;
+    }
+    if (status != ST_OK) {
+        txn_effect_drop(txn);
+        return status;
+    }
+    txn_effect_close(txn, number, key->shard, key->place.hash);
+    return ST_OK;
+}
+
+enum status txn_put(struct txn *txn, unsigned number, struct value *value, int64_t expiry_ms)
+{
+    struct txn_key *key = key_at(txn, number);
+    expiry_ms = expiry_resolved(txn, key, expiry_ms);
+    enum status status = ST_OK;
+    if (txn_logs(txn)) {
+        status = txn_log_put(txn, number, value, expiry_ms);
+    }
+    if (status == ST_OK) {
+        status = put_finish(txn, number, value, expiry_ms);
+    }
+    if (status != ST_OK) {
+        value_free(value);
+    }
+    return status;
+}
+
+/* Below this a copy into the record buffer is cheaper than a row of its own. */
+#define OUTSIDE_MIN 4096
+
+enum status txn_text_set(struct txn *txn, unsigned number, struct bytes text, int64_t expiry_ms)
+{
+    struct txn_key *key = key_at(txn, number);
+    expiry_ms = expiry_resolved(txn, key, expiry_ms);
+    if (txn_logs(txn)) {
+        enum status status =
+            txn_room(txn, RECORD_HEADER_SIZE + key->place.name.size + 9 + text.size);
+        if (status == ST_OK) {
+            status = put_open(txn, key, expiry_ms, 1 + (text.size < OUTSIDE_MIN ? text.size : 0));
+        }
+        if (status != ST_OK) {
+            return status;
+        }
+        /* The encoding of a string value, see value.c: its type, then its bytes. */
+        unsigned char type = VALUE_STRING;
+        status = buf_append(&txn->records, bytes_of(&type, 1));
+        if (status == ST_OK) {
+            status = text.size < OUTSIDE_MIN ? buf_append(&txn->records, text)
+                                             : txn_effect_outside(txn, text);
+        }
+        if (status != ST_OK) {
+            txn_effect_drop(txn);
+            return status;
+        }
+    }
+    struct value value;
+    enum status status = text_make(text, &value);
+    if (status != ST_OK) {
+        if (txn_logs(txn)) {
+            txn_effect_drop(txn);
+        }
+        return status;
+    }
+    status = put_finish(txn, number, &value, expiry_ms);
+    if (status != ST_OK) {
+        value_free(&value);
+    }
+    return status;
+}
+
+enum status txn_expire(struct txn *txn, unsigned number, int64_t expiry_ms)
+{
+    struct txn_key *key = key_at(txn, number);
+    struct entry *entry = NULL;
+    enum status status = txn_prepare(txn, number, &entry);
+    if (status != ST_OK || entry == NULL) {
+        return status;
+    }
+    if (expiry_ms != EXPIRY_NONE && expiry_ms <= (int64_t)txn->now_ms) {
+        return txn_delete(txn, number, NULL);
+    }
+    if (txn_logs(txn)) {
+        status = txn_room(txn, RECORD_HEADER_SIZE + key->place.name.size + 8);
+        if (status == ST_OK) {
+            status =
+                txn_effect_open(txn, RECORD_EXPIRE, key->place.namespace_id, key->place.name, 8);
+        }
+        if (status != ST_OK) {
+            return status;
+        }
+        store_u64(buf_extend(&txn->records, 8), (uint64_t)expiry_ms); /* Room was made by open. */
+    }
+    /* The packed bytes move with the entry when it grows by the expiry. */
+    struct value value = entry_value(entry);
+    if (value.shape == VALUE_PACKED) {
+        txn->scratch.size = 0;
+        status = buf_append(&txn->scratch, value.packed);
+        value.packed = buf_bytes(&txn->scratch);
+    }
+    return status == ST_OK ? put_finish(txn, number, &value, expiry_ms) : status;
+}
+
+/* -- Rename and copy --------------------------------------------------------------------------- */
+
+enum status txn_copy(struct txn *txn, unsigned from, unsigned to)
+{
+    struct entry *entry = txn_live_entry(txn, key_at(txn, from));
+    CHECK(entry != NULL);
+    int64_t expiry_ms = entry_expiry(entry);
+    struct value source = entry_value(entry);
+    struct value copy;
+    txn->scratch.size = 0;
+    enum status status = value_copy(&source, &txn->scratch, &copy);
+    if (status != ST_OK) {
+        return status;
+    }
+    return txn_put(txn, to, &copy, expiry_ms);
+}
+
+enum status txn_rename(struct txn *txn, unsigned from, unsigned to)
+{
+    struct txn_key *source = key_at(txn, from);
+    struct entry *entry = txn_live_entry(txn, source);
+    CHECK(entry != NULL);
+    struct value value = entry_value(entry);
+    uint64_t room = 2 * RECORD_HEADER_SIZE + source->place.name.size +
+                    txn->keys[to].place.name.size + 8 + value_encoded_max(&value);
+    enum status status = txn_room(txn, room);
+    if (status == ST_OK) {
+        status = txn_copy(txn, from, to);
+    }
+    /* The copy shares the parts, so this costs one block of the table a part, not the content. */
+    return status == ST_OK ? txn_delete(txn, from, NULL) : status;
+}

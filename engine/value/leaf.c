@@ -1,0 +1,230 @@
+#include "engine/value/leaf.h"
+
+#include "engine/base/check.h"
+
+#define SLOT_OVERFLOW 0x8000u
+#define OVERFLOW_ENTRY_SIZE 4
+
+struct leaf_header {
+    uint8_t kind;
+    uint8_t zero;
+    uint16_t count;
+    uint16_t low;
+    uint16_t used;
+    uint16_t payload;
+    uint16_t overflows;
+};
+static_assert(sizeof(struct leaf_header) == LEAF_HEADER_SIZE, "the header has no holes");
+static_assert(LEAF_CAPACITY < SLOT_OVERFLOW, "offsets leave the highest bit free");
+static_assert((offsetof(struct part, data) + LEAF_HEADER_SIZE) % 2 == 0, "slots are aligned");
+
+static struct leaf_header *header(const struct part *leaf)
+{
+    return (struct leaf_header *)(uintptr_t)leaf->data;
+}
+
+static uint16_t *slots(const struct part *leaf)
+{
+    return (uint16_t *)(uintptr_t)(leaf->data + LEAF_HEADER_SIZE);
+}
+
+struct part *leaf_new(void)
+{
+    struct part *leaf = part_new(LEAF_CAPACITY);
+    if (leaf != NULL) {
+        leaf->size = LEAF_CAPACITY;
+        *header(leaf) = (struct leaf_header){.kind = PART_KIND_LEAF, .low = LEAF_CAPACITY};
+    }
+    return leaf;
+}
+
+size_t leaf_count(const struct part *leaf)
+{
+    return header(leaf)->count;
+}
+
+size_t leaf_overflows(const struct part *leaf)
+{
+    return header(leaf)->overflows;
+}
+
+size_t leaf_used(const struct part *leaf)
+{
+    return header(leaf)->used;
+}
+
+size_t leaf_payload(const struct part *leaf)
+{
+    return header(leaf)->payload;
+}
+
+static size_t entry_size(struct leaf_entry entry)
+{
+    return entry.overflow != LEAF_NO_OVERFLOW
+               ? OVERFLOW_ENTRY_SIZE
+               : varint_size(entry.element.size) + entry.element.size;
+}
+
+size_t leaf_cost(struct leaf_entry entry)
+{
+    return sizeof(uint16_t) + entry_size(entry);
+}
+
+size_t leaf_cost_at(const struct part *leaf, size_t slot)
+{
+    return leaf_cost(leaf_at(leaf, slot));
+}
+
+struct leaf_entry leaf_at(const struct part *leaf, size_t slot)
+{
+    CHECK(slot < header(leaf)->count);
+    unsigned offset = slots(leaf)[slot];
+    if ((offset & SLOT_OVERFLOW) != 0) {
+        return (struct leaf_entry){BYTES_NONE, load_u32(leaf->data + (offset & ~SLOT_OVERFLOW))};
+    }
+    const unsigned char *p = leaf->data + offset;
+    size_t size = *p++;
+    if (size >= 0x80) {
+        size = (size & 0x7f) | (size_t)*p++ << 7; /* Two bytes at most: inline sizes are small. */
+    }
+    return (struct leaf_entry){bytes_of(p, size), LEAF_NO_OVERFLOW};
+}
+
+/* Closes the holes: the entries again, in the order of their slots from the end downwards, so that
+ * a leaf that is popped from the right gives its room back at once. */
+static void compact(struct part *leaf)
+{
+    unsigned char old[LEAF_CAPACITY];
+    memcpy(old, leaf->data, LEAF_CAPACITY);
+    struct leaf_header *head = header(leaf);
+    size_t low = LEAF_CAPACITY;
+    for (size_t i = 0; i < head->count; i++) {
+        unsigned flag = slots(leaf)[i] & SLOT_OVERFLOW;
+        const unsigned char *p = old + (slots(leaf)[i] & ~SLOT_OVERFLOW);
+        size_t size = OVERFLOW_ENTRY_SIZE;
+        if (flag == 0) {
+            size = p[0] < 0x80 ? 1u + p[0] : 2u + ((p[0] & 0x7fu) | (unsigned)p[1] << 7);
+        }
+        low -= size;
+        memcpy(leaf->data + low, p, size);
+        slots(leaf)[i] = (uint16_t)(low | flag);
+    }
+    head->low = (uint16_t)low;
+}
+
+/* Makes room for `count` slots at `slot` and `size` bytes of entries, without a hole between. */
+static void open_slots(struct part *leaf, size_t slot, size_t count, size_t size)
+{
+    struct leaf_header *head = header(leaf);
+    CHECK(slot <= head->count);
+    CHECK(head->used + count * sizeof(uint16_t) + size <= LEAF_ROOM);
+    if (LEAF_HEADER_SIZE + (head->count + count) * sizeof(uint16_t) + size > head->low) {
+        compact(leaf);
+    }
+    uint16_t *at = slots(leaf) + slot;
+    memmove(at + count, at, (head->count - slot) * sizeof(uint16_t));
+    head->count = (uint16_t)(head->count + count);
+    head->used = (uint16_t)(head->used + count * sizeof(uint16_t) + size);
+}
+
+static void fill_slot(struct part *leaf, size_t slot, struct leaf_entry entry)
+{
+    struct leaf_header *head = header(leaf);
+    head->low = (uint16_t)(head->low - entry_size(entry));
+    unsigned char *p = leaf->data + head->low;
+    if (entry.overflow != LEAF_NO_OVERFLOW) {
+        store_u32(p, entry.overflow);
+        slots(leaf)[slot] = (uint16_t)(head->low | SLOT_OVERFLOW);
+        head->overflows++;
+        return;
+    }
+    slots(leaf)[slot] = head->low;
+    p += varint_store(p, entry.element.size);
+    if (entry.element.size > 0) {
+        memcpy(p, entry.element.data, entry.element.size);
+    }
+    head->payload = (uint16_t)(head->payload + entry.element.size);
+}
+
+void leaf_insert(struct part *leaf, size_t slot, struct leaf_entry entry)
+{
+    open_slots(leaf, slot, 1, entry_size(entry));
+    fill_slot(leaf, slot, entry);
+}
+
+void leaf_remove(struct part *leaf, size_t slot, size_t count)
+{
+    struct leaf_header *head = header(leaf);
+    CHECK(slot <= head->count && count <= head->count - slot);
+    for (size_t i = slot; i < slot + count; i++) {
+        struct leaf_entry entry = leaf_at(leaf, i);
+        size_t size = entry_size(entry);
+        head->used = (uint16_t)(head->used - size - sizeof(uint16_t));
+        head->overflows = (uint16_t)(head->overflows - (entry.overflow != LEAF_NO_OVERFLOW));
+        head->payload = (uint16_t)(head->payload - entry.element.size);
+        if ((slots(leaf)[i] & ~SLOT_OVERFLOW) == head->low) {
+            head->low = (uint16_t)(head->low + size);
+        }
+    }
+    uint16_t *at = slots(leaf) + slot;
+    memmove(at, at + count, (head->count - slot - count) * sizeof(uint16_t));
+    head->count = (uint16_t)(head->count - count);
+    if (head->count == 0) {
+        head->low = LEAF_CAPACITY;
+    }
+}
+
+void leaf_move(struct part *from, size_t slot, size_t count, struct part *to, size_t to_slot)
+{
+    size_t cost = 0;
+    for (size_t i = 0; i < count; i++) {
+        cost += leaf_cost_at(from, slot + i);
+    }
+    open_slots(to, to_slot, count, cost - count * sizeof(uint16_t));
+    for (size_t i = 0; i < count; i++) {
+        fill_slot(to, to_slot + i, leaf_at(from, slot + i));
+    }
+    leaf_remove(from, slot, count);
+}
+
+bool leaf_verify(const struct part *leaf)
+{
+    if (leaf->size != LEAF_CAPACITY || leaf->capacity < LEAF_CAPACITY) {
+        return false;
+    }
+    const struct leaf_header *head = header(leaf);
+    size_t slots_end = LEAF_HEADER_SIZE + head->count * sizeof(uint16_t);
+    if (head->kind != PART_KIND_LEAF || head->zero != 0 || slots_end > head->low ||
+        head->low > LEAF_CAPACITY) {
+        return false;
+    }
+    size_t used = 0;
+    size_t payload = 0;
+    size_t overflows = 0;
+    for (size_t i = 0; i < head->count; i++) {
+        unsigned offset = slots(leaf)[i] & ~SLOT_OVERFLOW;
+        if (offset < head->low || offset >= LEAF_CAPACITY) {
+            return false;
+        }
+        size_t size = OVERFLOW_ENTRY_SIZE;
+        if ((slots(leaf)[i] & SLOT_OVERFLOW) == 0) {
+            struct bytes rest = bytes_of(leaf->data + offset, LEAF_CAPACITY - offset);
+            uint64_t element_size;
+            if (!varint_take(&rest, &element_size) || element_size > rest.size) {
+                return false;
+            }
+            size = varint_size(element_size) + (size_t)element_size;
+            if ((const unsigned char *)rest.data + element_size != leaf->data + offset + size) {
+                return false;
+            }
+            payload += (size_t)element_size;
+        } else if (LEAF_CAPACITY - offset < OVERFLOW_ENTRY_SIZE) {
+            return false;
+        } else {
+            overflows++;
+        }
+        used += size + sizeof(uint16_t);
+    }
+    return used == head->used && used <= LEAF_ROOM && payload == head->payload &&
+           overflows == head->overflows;
+}

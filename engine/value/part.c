@@ -1,0 +1,93 @@
+#include "engine/value/part.h"
+
+#include "engine/base/check.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static _Thread_local uint64_t fail_from;
+static _Thread_local bool failed;
+
+void part_test_fail_from(uint64_t nth)
+{
+    fail_from = nth;
+    failed = false;
+}
+
+bool part_test_failed(void)
+{
+    return failed;
+}
+
+void *part_alloc(size_t size)
+{
+    if (__builtin_expect(fail_from != 0, 0)) {
+        if (fail_from == 1) {
+            failed = true;
+            return NULL;
+        }
+        fail_from--;
+    }
+    return malloc(size);
+}
+
+size_t part_heap_size(size_t request)
+{
+    /* glibc: a size word before each block, sizes in steps of 16, at least 32. */
+    size_t size = (request + sizeof(size_t) + 15) & ~(size_t)15;
+    return size < 32 ? 32 : size;
+}
+
+size_t part_memory(const struct part *part)
+{
+    return part_heap_size(sizeof(*part) + part->capacity);
+}
+
+struct part *part_new(size_t capacity)
+{
+    if (capacity > UINT32_MAX) {
+        return NULL;
+    }
+    struct part *part = part_alloc(sizeof(*part) + capacity);
+    if (part == NULL) {
+        return NULL;
+    }
+    atomic_init(&part->refs, 1);
+    part->size = 0;
+    part->capacity = (uint32_t)capacity;
+    return part;
+}
+
+void part_ref(struct part *part)
+{
+    uint32_t before = atomic_fetch_add_explicit(&part->refs, 1, memory_order_relaxed);
+    CHECK(before != 0 && before != UINT32_MAX);
+}
+
+void part_unref(struct part *part)
+{
+    if (part == NULL) {
+        return;
+    }
+    uint32_t before = atomic_fetch_sub_explicit(&part->refs, 1, memory_order_acq_rel);
+    CHECK(before != 0);
+    if (before == 1) {
+        free(part);
+    }
+}
+
+bool part_shared(const struct part *part)
+{
+    /* Acquire: what the former holder read has been read before we write. */
+    return atomic_load_explicit(&part->refs, memory_order_acquire) > 1;
+}
+
+struct part *part_clone(const struct part *part, size_t capacity)
+{
+    struct part *clone = part_new(capacity < part->size ? part->size : capacity);
+    if (clone != NULL) {
+        memcpy(clone->data, part->data, part->size);
+        clone->size = part->size;
+    }
+    return clone;
+}

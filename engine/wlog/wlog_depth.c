@@ -1,0 +1,38 @@
+#include "engine/wlog/wlog_depth.h"
+
+#define WINDOW 16  /* Flushes between two decisions. */
+#define WINDOWS 16 /* The last of so many tries the other way. */
+#define DEEP_MIN_US 500
+
+void wlog_depth_init(struct wlog_depth *depth, unsigned max)
+{
+    *depth = (struct wlog_depth){.max = max, .deep = true};
+    atomic_store(&depth->now, max);
+}
+
+static void average(uint64_t *mean, uint64_t took_us)
+{
+    if (*mean == 0) {
+        *mean = took_us * 16;
+        return;
+    }
+    /* A hiccup of the device says little about the way its writes run. */
+    uint64_t took = took_us * 16 < *mean * 4 ? took_us * 16 : *mean * 4;
+    *mean = *mean - *mean / 16 + took / 16;
+}
+
+void wlog_depth_learn(struct wlog_depth *depth, bool beside, uint64_t took_us)
+{
+    average(beside ? &depth->beside : &depth->alone, took_us);
+    if (++depth->count % WINDOW != 0) {
+        return;
+    }
+    if (depth->alone > 0 && depth->beside > 0) {
+        depth->deep = depth->beside * 10 < depth->alone * 12;
+    }
+    if (depth->alone > 0 && depth->alone < DEEP_MIN_US * 16) {
+        depth->deep = false;
+    }
+    bool probe = depth->count / WINDOW % WINDOWS == WINDOWS - 1;
+    atomic_store_explicit(&depth->now, depth->deep != probe ? depth->max : 1, memory_order_relaxed);
+}

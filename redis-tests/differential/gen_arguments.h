@@ -1,0 +1,20 @@
+/* gen_arguments: the kinds of arguments that templates name, by chance. Part of gen; only gen.c
+ * includes this. Thread: one. */
+#ifndef BASIN_REDIS_TESTS_GEN_ARGUMENTS_H
+#define BASIN_REDIS_TESTS_GEN_ARGUMENTS_H
+
+#include "redis-tests/differential/gen.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Lent until gen_reset; ends the program when there is no memory. */
+unsigned char *gen_room(struct gen *gen, size_t size);
+
+/* Adds an argument; does nothing when there are GEN_ARGUMENTS_MAX. Keeps it until gen_reset. */
+void gen_put(struct gen *gen, struct bytes argument);
+/* Adds one that brings out what a careless parser does. */
+void gen_put_hostile(struct gen *gen);
+/* Adds one of the kind (some kinds: several). False: no such kind. */
+bool gen_put_kind(struct gen *gen, struct bytes kind);
+
+#endif

@@ -1,0 +1,201 @@
+/* The helpers of call.h that handlers share: reading arguments, wording replies. */
+#include "src/dispatch/call.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+/* Longer text is no number to Redis either. */
+#define LONG_DOUBLE_TEXT_MAX (5 * 1024)
+
+/* ------------------------------------------------------------------------------------------
+ * Arguments.
+ */
+
+bool argument_is(struct bytes argument, const char *word)
+{
+    size_t size = strlen(word);
+    return argument.size == size && strncasecmp(argument.data, word, size) == 0;
+}
+
+bool argument_int64(struct call *call, struct bytes argument, int64_t *value_out)
+{
+    if (!bytes_to_int64(argument, value_out)) {
+        resp_error(call->out, "ERR value is not an integer or out of range");
+        return false;
+    }
+    return true;
+}
+
+bool argument_int64_range(struct call *call, struct bytes argument, int64_t min, int64_t max,
+                          const char *error, int64_t *value_out)
+{
+    int64_t value;
+    if (!argument_int64(call, argument, &value)) {
+        return false;
+    }
+    if (value < min || value > max) {
+        resp_error(call->out, error);
+        return false;
+    }
+    *value_out = value;
+    return true;
+}
+
+bool argument_is_visible(struct bytes argument)
+{
+    const unsigned char *data = argument.data;
+    for (size_t i = 0; i < argument.size; i++) {
+        if (data[i] < '!' || data[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool argument_timeout_ms(struct call *call, struct bytes argument, uint64_t *until_ms_out)
+{
+    int64_t timeout_ms;
+    if (!bytes_to_int64(argument, &timeout_ms)) {
+        resp_error(call->out, "ERR timeout is not an integer or out of range");
+        return false;
+    }
+    if (timeout_ms < 0) {
+        resp_error(call->out, "ERR timeout is negative");
+        return false;
+    }
+    if (timeout_ms > INT64_MAX - (int64_t)call->now_ms) {
+        resp_error(call->out, "ERR timeout is out of range");
+        return false;
+    }
+    *until_ms_out = timeout_ms == 0 ? 0 : call->now_ms + (uint64_t)timeout_ms;
+    return true;
+}
+
+static bool long_double_parse(struct bytes text, long double *value_out)
+{
+    char copy[LONG_DOUBLE_TEXT_MAX];
+    if (text.size == 0 || text.size >= sizeof(copy)) {
+        return false;
+    }
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    if (isspace((unsigned char)copy[0])) {
+        return false;
+    }
+    char *end;
+    errno = 0;
+    long double value = strtold(copy, &end);
+    if (end != copy + text.size || isnan(value)) { /* A NUL within the text ends it early. */
+        return false;
+    }
+    if (errno == ERANGE && (isinf(value) || value == 0)) {
+        return false;
+    }
+    *value_out = value;
+    return true;
+}
+
+bool argument_long_double(struct call *call, struct bytes argument, long double *value_out)
+{
+    if (!long_double_parse(argument, value_out)) {
+        resp_error(call->out, "ERR value is not a valid float");
+        return false;
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------------
+ * Replies.
+ */
+
+void reply_ok(struct call *call)
+{
+    resp_raw(call->out, "+OK\r\n", 5);
+}
+
+void reply_syntax_error(struct call *call)
+{
+    resp_error(call->out, "ERR syntax error");
+}
+
+void reply_wrong_type(struct call *call)
+{
+    resp_error(call->out, "WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+
+void reply_help(struct call *call, const char *const *lines)
+{
+    char title[96];
+    const struct command *command = call->command;
+    const char *name = command->parent != NULL ? command->parent->name : command->name;
+    size_t i = 0;
+    for (; i < 32 && name[i] != '\0'; i++) {
+        title[i] = (char)toupper((unsigned char)name[i]);
+    }
+    snprintf(title + i, sizeof(title) - i,
+             " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    size_t count = 0;
+    while (lines[count] != NULL) {
+        count++;
+    }
+    resp_array(call->out, count + 3);
+    resp_simple(call->out, title);
+    for (size_t j = 0; j < count; j++) {
+        resp_simple(call->out, lines[j]);
+    }
+    resp_simple(call->out, "HELP");
+    resp_simple(call->out, "    Prints this help.");
+}
+
+static void part_release(void *ctx)
+{
+    part_unref(ctx);
+}
+
+/* The bytes of a piece without header; large ones by reference. */
+static void piece_write(struct resp_out *out, struct value_piece piece)
+{
+    if (piece.part != NULL && piece.data.size >= RESP_REFERENCE_MIN) {
+        part_ref(piece.part);
+        resp_reference(out, piece.data.data, piece.data.size, part_release, piece.part);
+    } else {
+        resp_raw(out, piece.data.data, piece.data.size);
+    }
+}
+
+void reply_piece(struct call *call, struct value_piece piece)
+{
+    if (piece.part == NULL || piece.data.size < RESP_REFERENCE_MIN) {
+        resp_bulk(call->out, piece.data.data, piece.data.size);
+        return;
+    }
+    resp_bulk_header(call->out, piece.data.size);
+    piece_write(call->out, piece);
+    resp_bulk_end(call->out);
+}
+
+static enum status reply_text_piece(void *ctx, struct value_piece piece)
+{
+    piece_write(ctx, piece);
+    return ST_OK;
+}
+
+enum status reply_text(struct call *call, const struct value *value)
+{
+    if (value->shape == VALUE_PACKED) {
+        resp_bulk(call->out, value->packed.data, value->packed.size);
+        return ST_OK;
+    }
+    uint64_t size = text_size(value);
+    resp_bulk_header(call->out, size);
+    enum status status = text_pieces(value, 0, size, reply_text_piece, call->out);
+    if (status != ST_OK) {
+        return status;
+    }
+    resp_bulk_end(call->out);
+    return ST_OK;
+}

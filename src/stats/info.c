@@ -1,0 +1,515 @@
+/* INFO: a function a section; one table says which there are, in which order and on which
+ * request. Field names and their order are Redis's, for the tools that read them; what Basin cannot
+ * mean (forks, RDB files, replicas) shows the value that says "nothing of that kind". What only
+ * Basin has stands under "# Basin". */
+#include "src/stats/stats.h"
+
+#include "src/dispatch/client.h"
+#include "src/dispatch/command.h"
+#include "src/server.h"
+#include "src/stats/stats_private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What the sections draw from, taken once. */
+struct info {
+    struct server *server;
+    struct buf *out;
+    bool failed; /* No memory. */
+    int64_t now_us;
+    struct stats_base sum;
+    struct basin_stats basin;
+};
+
+[[gnu::format(printf, 2, 3)]] static void put(struct info *info, const char *format, ...)
+{
+    char text[1024];
+    va_list list;
+    va_start(list, format);
+    int size = vsnprintf(text, sizeof(text), format, list);
+    va_end(list);
+    if (size < 0 || (size_t)size >= sizeof(text)) {
+        size = (int)sizeof(text) - 1;
+    }
+    if (info->failed || buf_append(info->out, bytes_of(text, (size_t)size)) != ST_OK) {
+        info->failed = true;
+    }
+}
+
+static void put_count(struct info *info, const char *name, uint64_t value)
+{
+    put(info, "%s:%llu\r\n", name, (unsigned long long)value);
+}
+
+static void put_text(struct info *info, const char *name, const char *value)
+{
+    put(info, "%s:%s\r\n", name, value == NULL ? "" : value);
+}
+
+/* The value and, as name_human, in the unit that fits. */
+static void put_size(struct info *info, const char *name, uint64_t size)
+{
+    static const char units[] = "BKMGTPE";
+    double value = (double)size;
+    size_t unit = 0;
+    while (value >= 1024 && unit + 2 < sizeof(units)) {
+        value /= 1024;
+        unit++;
+    }
+    put_count(info, name, size);
+    if (unit == 0) {
+        put(info, "%s_human:%lluB\r\n", name, (unsigned long long)size);
+    } else {
+        put(info, "%s_human:%.2f%c\r\n", name, value, units[unit]);
+    }
+}
+
+static void section_server(struct info *info)
+{
+    const struct server *server = info->server;
+    const struct config *config = server->config;
+    struct utsname name;
+    memset(&name, 0, sizeof(name));
+    uname(&name);
+    int64_t uptime_s = (info->now_us / 1000 - server->started_ms) / 1000;
+    put_text(info, "redis_version", BASIN_REDIS_VERSION);
+    put_text(info, "basin_version", BASIN_VERSION);
+    put_text(info, "redis_git_sha1", "00000000");
+    put_text(info, "redis_git_dirty", "0");
+    put_text(info, "redis_build_id", "0");
+    put_text(info, "redis_mode", "standalone");
+    put(info, "os:%s %s %s\r\n", name.sysname, name.release, name.machine);
+    put_count(info, "arch_bits", sizeof(void *) * 8);
+    put_text(info, "monotonic_clock", "POSIX clock_gettime");
+    put_text(info, "multiplexing_api", "epoll");
+    put_text(info, "atomicvar_api", "c11-builtin");
+    put_text(info, "gcc_version", __VERSION__);
+    put_count(info, "process_id", (uint64_t)getpid());
+    put_text(info, "process_supervised", "no");
+    put_text(info, "run_id", server->run_id);
+    put_count(info, "tcp_port", (uint64_t)config_get(&config->port));
+    put_count(info, "server_time_usec", (uint64_t)info->now_us);
+    put_count(info, "uptime_in_seconds", (uint64_t)uptime_s);
+    put_count(info, "uptime_in_days", (uint64_t)uptime_s / 86400);
+    put_count(info, "hz", (uint64_t)config_get(&config->hz));
+    put_count(info, "configured_hz", (uint64_t)config_get(&config->hz));
+    put_count(info, "lru_clock", (uint64_t)(info->now_us / 1000000) & 0xffffff);
+    put_text(info, "executable", config->executable);
+    put_text(info, "config_file", config->file);
+    put_text(info, "io_threads_active", "0");
+}
+
+static void section_clients(struct info *info)
+{
+    put_count(info, "connected_clients", client_count(info->server));
+    put_text(info, "cluster_connections", "0");
+    put_count(info, "maxclients", (uint64_t)config_get(&info->server->config->maxclients));
+    put_text(info, "client_recent_max_input_buffer", "0");
+    put_text(info, "client_recent_max_output_buffer", "0");
+    put_count(info, "blocked_clients", info->sum.calls_waiting);
+    put_text(info, "tracking_clients", "0");
+    put_text(info, "clients_in_timeout_table", "0");
+}
+
+/* Resident bytes of the process; 0 where /proc is not there. */
+static uint64_t resident_size(void)
+{
+    unsigned long long total = 0;
+    unsigned long long resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL) {
+        return 0;
+    }
+    if (fscanf(file, "%llu %llu", &total, &resident) != 2) {
+        resident = 0;
+    }
+    fclose(file);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void section_memory(struct info *info)
+{
+    struct stats *stats = info->server->stats;
+    uint64_t used = info->basin.memory_used;
+    uint64_t resident = resident_size();
+    pthread_mutex_lock(&stats->mutex);
+    stats->memory_peak = used > stats->memory_peak ? used : stats->memory_peak;
+    uint64_t peak = stats->memory_peak;
+    pthread_mutex_unlock(&stats->mutex);
+    uint64_t clients = info->sum.pending_output + info->sum.pending_queries;
+    put_size(info, "used_memory", used);
+    put_size(info, "used_memory_rss", resident);
+    put_size(info, "used_memory_peak", peak);
+    put(info, "used_memory_peak_perc:%.2f%%\r\n",
+        peak == 0 ? 100.0 : (double)used * 100 / (double)peak);
+    put_count(info, "used_memory_overhead", clients);
+    put_text(info, "used_memory_startup", "0");
+    put_count(info, "used_memory_dataset", used);
+    put_text(info, "used_memory_dataset_perc", "100.00%");
+    put_count(info, "allocator_allocated", used);
+    put_count(info, "allocator_active", info->basin.memory_held);
+    put_count(info, "allocator_resident", resident);
+    put_size(info, "total_system_memory",
+             (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE));
+    put_size(info, "maxmemory", (uint64_t)config_get(&info->server->config->maxmemory));
+    put_text(info, "maxmemory_policy", "noeviction");
+    put(info, "allocator_frag_ratio:%.2f\r\n",
+        used == 0 ? 1.0 : (double)info->basin.memory_held / (double)used);
+    put(info, "mem_fragmentation_ratio:%.2f\r\n",
+        used == 0 ? 1.0 : (double)resident / (double)used);
+    put(info, "mem_fragmentation_bytes:%lld\r\n", (long long)(resident - used));
+    put_text(info, "mem_not_counted_for_evict", "0");
+    put_text(info, "mem_replication_backlog", "0");
+    put_text(info, "mem_total_replication_buffers", "0");
+    put_text(info, "mem_clients_slaves", "0");
+    put_count(info, "mem_clients_normal", clients);
+    put_text(info, "mem_cluster_links", "0");
+    put_count(info, "mem_aof_buffer", info->basin.log.unflushed);
+    put_text(info, "mem_allocator", "libc");
+    put_text(info, "active_defrag_running", "0");
+    put_text(info, "lazyfree_pending_objects", "0");
+    put_text(info, "lazyfreed_objects", "0");
+}
+
+static void section_persistence(struct info *info)
+{
+    const struct basin_stats *basin = &info->basin;
+    int64_t save_s = atomic_load(&info->server->last_save_ms) / 1000;
+    put_text(info, "loading", "0");
+    put_text(info, "async_loading", "0");
+    put_text(info, "current_cow_peak", "0");
+    put_text(info, "current_cow_size", "0");
+    put_text(info, "current_cow_size_age", "0");
+    put_text(info, "current_fork_perc", "0.00");
+    put_text(info, "current_save_keys_processed", "0");
+    put_text(info, "current_save_keys_total", "0");
+    put_text(info, "rdb_changes_since_last_save", "0");
+    put_text(info, "rdb_bgsave_in_progress", "0");
+    put_count(info, "rdb_last_save_time", (uint64_t)save_s);
+    put_text(info, "rdb_last_bgsave_status", basin->dead ? "err" : "ok");
+    put_text(info, "rdb_last_bgsave_time_sec", "-1");
+    put_text(info, "rdb_current_bgsave_time_sec", "-1");
+    put_text(info, "rdb_saves", "0");
+    put_text(info, "rdb_last_cow_size", "0");
+    put_text(info, "rdb_last_load_keys_expired", "0");
+    put_text(info, "rdb_last_load_keys_loaded", "0");
+    put_text(info, "aof_enabled", basin->memory_only ? "0" : "1");
+    put_text(info, "aof_rewrite_in_progress", "0");
+    put_text(info, "aof_rewrite_scheduled", "0");
+    put_text(info, "aof_last_rewrite_time_sec", "-1");
+    put_text(info, "aof_current_rewrite_time_sec", "-1");
+    put_text(info, "aof_last_bgrewrite_status", "ok");
+    put_text(info, "aof_rewrites", "0");
+    put_text(info, "aof_rewrites_consecutive_failures", "0");
+    put_text(info, "aof_last_write_status", basin->dead ? "err" : "ok");
+    put_text(info, "aof_last_cow_size", "0");
+    put_text(info, "module_fork_in_progress", "0");
+    put_text(info, "module_fork_last_cow_size", "0");
+    if (!basin->memory_only) {
+        put_count(info, "aof_current_size", basin->log.disk_bytes);
+        put_count(info, "aof_base_size", basin->log.disk_bytes);
+        put_text(info, "aof_pending_rewrite", "0");
+        put_count(info, "aof_buffer_length", basin->log.unflushed);
+        put_count(info, "aof_pending_bio_fsync", basin->log.in_flight);
+        put_text(info, "aof_delayed_fsync", "0");
+    }
+}
+
+static void section_stats(struct info *info)
+{
+    struct stats *stats = info->server->stats;
+    const struct stats_base *sum = &info->sum;
+    put_count(info, "total_connections_received", sum->connections_received);
+    put_count(info, "total_commands_processed", sum->commands);
+    put_count(info, "instantaneous_ops_per_sec", stats_rate(stats, STATS_RATE_COMMANDS));
+    put_count(info, "total_net_input_bytes", sum->bytes_in);
+    put_count(info, "total_net_output_bytes", sum->bytes_out);
+    put_text(info, "total_net_repl_input_bytes", "0");
+    put_text(info, "total_net_repl_output_bytes", "0");
+    put(info, "instantaneous_input_kbps:%.2f\r\n", (double)stats_rate(stats, STATS_RATE_IN) / 1024);
+    put(info, "instantaneous_output_kbps:%.2f\r\n",
+        (double)stats_rate(stats, STATS_RATE_OUT) / 1024);
+    put_text(info, "instantaneous_input_repl_kbps", "0.00");
+    put_text(info, "instantaneous_output_repl_kbps", "0.00");
+    put_count(info, "rejected_connections", sum->connections_rejected);
+    put_text(info, "sync_full", "0");
+    put_text(info, "sync_partial_ok", "0");
+    put_text(info, "sync_partial_err", "0");
+    put_count(info, "expired_keys", info->basin.expired_keys);
+    put_text(info, "expired_stale_perc", "0.00");
+    put_text(info, "expired_time_cap_reached_count", "0");
+    put_text(info, "expire_cycle_cpu_milliseconds", "0");
+    put_count(info, "evicted_keys", info->basin.evicted_keys);
+    put_text(info, "evicted_clients", "0");
+    put_text(info, "total_eviction_exceeded_time", "0");
+    put_text(info, "current_eviction_exceeded_time", "0");
+    put_count(info, "keyspace_hits", info->basin.hits);
+    put_count(info, "keyspace_misses", info->basin.misses);
+    put_text(info, "pubsub_channels", "0");
+    put_text(info, "pubsub_patterns", "0");
+    put_text(info, "pubsubshard_channels", "0");
+    put_text(info, "latest_fork_usec", "0");
+    put_text(info, "total_forks", "0");
+    put_text(info, "migrate_cached_sockets", "0");
+    put_text(info, "slave_expires_tracked_keys", "0");
+    put_text(info, "tracking_total_keys", "0");
+    put_text(info, "tracking_total_items", "0");
+    put_text(info, "tracking_total_prefixes", "0");
+    put_text(info, "unexpected_error_replies", "0");
+    put_count(info, "total_error_replies", sum->errors);
+    put_text(info, "dump_payload_sanitizations", "0");
+    put_count(info, "total_reads_processed", sum->reads);
+    put_count(info, "total_writes_processed", sum->writes);
+    put_text(info, "io_threaded_reads_processed", "0");
+    put_text(info, "io_threaded_writes_processed", "0");
+    put_count(info, "client_query_buffer_limit_disconnections", sum->query_limit_closed);
+    put_count(info, "client_output_buffer_limit_disconnections", sum->output_limit_closed);
+    put_count(info, "eventloop_cycles", sum->loops);
+    put_count(info, "eventloop_duration_sum", sum->loop_us);
+}
+
+static void section_replication(struct info *info)
+{
+    put_text(info, "role", "master");
+    put_text(info, "connected_slaves", "0");
+    put_text(info, "master_failover_state", "no-failover");
+    put_text(info, "master_replid", info->server->run_id);
+    put_text(info, "master_replid2", "0000000000000000000000000000000000000000");
+    put_text(info, "master_repl_offset", "0");
+    put_text(info, "second_repl_offset", "-1");
+    put_text(info, "repl_backlog_active", "0");
+    put_text(info, "repl_backlog_size", "0");
+    put_text(info, "repl_backlog_first_byte_offset", "0");
+    put_text(info, "repl_backlog_histlen", "0");
+}
+
+static void put_time(struct info *info, const char *name, struct timeval time)
+{
+    put(info, "%s:%lld.%06lld\r\n", name, (long long)time.tv_sec, (long long)time.tv_usec);
+}
+
+static void section_cpu(struct info *info)
+{
+    struct rusage self;
+    struct rusage children;
+    struct rusage thread;
+    memset(&self, 0, sizeof(self));
+    memset(&children, 0, sizeof(children));
+    memset(&thread, 0, sizeof(thread));
+    getrusage(RUSAGE_SELF, &self);
+    getrusage(RUSAGE_CHILDREN, &children);
+    getrusage(RUSAGE_THREAD, &thread);
+    put_time(info, "used_cpu_sys", self.ru_stime);
+    put_time(info, "used_cpu_user", self.ru_utime);
+    put_time(info, "used_cpu_sys_children", children.ru_stime);
+    put_time(info, "used_cpu_user_children", children.ru_utime);
+    put_time(info, "used_cpu_sys_main_thread", thread.ru_stime);
+    put_time(info, "used_cpu_user_main_thread", thread.ru_utime);
+}
+
+static void section_modules(struct info *info)
+{
+    (void)info; /* There are none; Redis shows the header alone. */
+}
+
+static void each_command(struct info *info,
+                         void (*fn)(struct info *info, const struct command *command,
+                                    const struct command_sum *sum))
+{
+    struct command_sum sum;
+    for (size_t i = 0; i < command_count(); i++) {
+        const struct command *command = command_at(i);
+        stats_command_sum(command, &sum);
+        fn(info, command, &sum);
+        for (const struct command *sub = command->subcommands; sub != NULL && sub->name != NULL;
+             sub++) {
+            stats_command_sum(sub, &sum);
+            fn(info, sub, &sum);
+        }
+    }
+}
+
+static void put_command(struct info *info, const struct command *command,
+                        const struct command_sum *sum)
+{
+    if (sum->calls == 0 && sum->rejected == 0) {
+        return;
+    }
+    double us = (double)sum->ns / 1000;
+    put(info,
+        "cmdstat_%s:calls=%llu,usec=%.0f,usec_per_call=%.2f,rejected_calls=%llu,"
+        "failed_calls=%llu\r\n",
+        command->full_name, (unsigned long long)sum->calls, us,
+        sum->calls == 0 ? 0.0 : us / (double)sum->calls, (unsigned long long)sum->rejected,
+        (unsigned long long)sum->failed);
+}
+
+static void section_commandstats(struct info *info)
+{
+    each_command(info, put_command);
+}
+
+static void put_latency(struct info *info, const struct command *command,
+                        const struct command_sum *sum)
+{
+    if (sum->calls == 0) {
+        return;
+    }
+    put(info, "latency_percentiles_usec_%s:p50=%.3f,p99=%.3f,p99.9=%.3f\r\n", command->full_name,
+        stats_percentile_us(sum, 50), stats_percentile_us(sum, 99), stats_percentile_us(sum, 99.9));
+}
+
+static void section_latencystats(struct info *info)
+{
+    each_command(info, put_latency);
+}
+
+static void section_errorstats(struct info *info)
+{
+    struct stats *stats = info->server->stats;
+    pthread_mutex_lock(&stats->mutex);
+    for (size_t i = 0; i < stats->error_count; i++) {
+        put(info, "errorstat_%s:count=%llu\r\n", stats->errors[i].code,
+            (unsigned long long)stats->errors[i].count);
+    }
+    pthread_mutex_unlock(&stats->mutex);
+}
+
+static void section_cluster(struct info *info)
+{
+    put_text(info, "cluster_enabled", "0");
+}
+
+static void section_keyspace(struct info *info)
+{
+    for (unsigned i = 0; i < BASIN_DATABASES; i++) {
+        struct basin_database_stats stats;
+        basin_database_stats(info->server->basin, i, (uint64_t)(info->now_us / 1000), &stats);
+        if (stats.keys == 0) {
+            continue;
+        }
+        put(info, "db%u:keys=%llu,expires=%llu,avg_ttl=%.0f\r\n", i, (unsigned long long)stats.keys,
+            (unsigned long long)stats.volatile_keys, stats.volatile_ttl_ms);
+    }
+}
+
+static void section_basin(struct info *info)
+{
+    const struct basin_stats *basin = &info->basin;
+    const struct wlog_stats *log = &basin->log;
+    put_count(info, "workers", info->server->workers);
+    put_count(info, "shards", basin->shards);
+    put_count(info, "shard_keys_min", basin->shard_keys_min);
+    put_count(info, "shard_keys_max", basin->shard_keys_max);
+    put_count(info, "lock_waits", basin->lock_waits);
+    put_count(info, "call_waits", info->sum.waits);
+    put_count(info, "calls_waiting", info->sum.calls_waiting);
+    put_count(info, "replies_gated", info->sum.replies_gated);
+    put_count(info, "timeout_disconnections", info->sum.timeout_closed);
+    put_count(info, "simulated_misses", basin->simulated_misses);
+    put_text(info, "log_state", basin->memory_only ? "off" : basin->dead ? "dead" : "ok");
+    put_text(info, "log_road", basin->memory_only ? "" : basin->road);
+    put_count(info, "log_generation", basin->generation);
+    put_count(info, "log_start_lsn", basin->start_lsn);
+    put_count(info, "log_durable_lsn", basin->durable_lsn);
+    put_count(info, "log_end_lsn", basin->end_lsn);
+    put_count(info, "log_unflushed", log->unflushed);
+    put_count(info, "log_appends", log->appends);
+    put_count(info, "log_appended_bytes", log->appended_bytes);
+    put_count(info, "log_flushes", log->flushes);
+    put_count(info, "log_flushed_bytes", log->flushed_bytes);
+    put_count(info, "log_in_flight", log->in_flight);
+    put(info, "log_batch_avg:%.2f\r\n",
+        log->flushes == 0 ? 0.0 : (double)log->appends / (double)log->flushes);
+    put_count(info, "log_batch_max", log->batch_max);
+    put(info, "log_flush_us_avg:%.1f\r\n",
+        log->flushes == 0 ? 0.0 : (double)log->flush_us_total / (double)log->flushes);
+    put_count(info, "log_flush_us_max", log->flush_us_max);
+    put_count(info, "log_flush_us_last", log->flush_us_last);
+    put_count(info, "log_segments", log->segments);
+    put_count(info, "log_disk_bytes", log->disk_bytes);
+    put_count(info, "log_rotations", log->rotations);
+    put_count(info, "log_segments_prepared", log->segments_prepared);
+    put_count(info, "log_segments_recycled", log->segments_recycled);
+    put_count(info, "log_prepare_failures", log->prepare_failures);
+    put_count(info, "replayed_records", basin->replayed_records);
+    put_count(info, "replay_us", basin->replay_us);
+}
+
+/* ------------------------------------------------------------------------------------------
+ * Which sections.
+ */
+
+enum section_in { IN_DEFAULT = 1, IN_ALL = 2, IN_EVERYTHING = 4 };
+
+struct section {
+    const char *name, *title;
+    unsigned in;
+    void (*write)(struct info *info);
+};
+
+static const struct section sections_known[] = {
+    {"server", "Server", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_server},
+    {"clients", "Clients", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_clients},
+    {"memory", "Memory", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_memory},
+    {"persistence", "Persistence", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_persistence},
+    {"stats", "Stats", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_stats},
+    {"replication", "Replication", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_replication},
+    {"cpu", "CPU", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_cpu},
+    {"modules", "Modules", IN_DEFAULT | IN_EVERYTHING, section_modules},
+    {"commandstats", "Commandstats", IN_ALL | IN_EVERYTHING, section_commandstats},
+    {"errorstats", "Errorstats", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_errorstats},
+    {"latencystats", "Latencystats", IN_ALL | IN_EVERYTHING, section_latencystats},
+    {"cluster", "Cluster", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_cluster},
+    {"basin", "Basin", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_basin},
+    {"keyspace", "Keyspace", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_keyspace},
+};
+
+static bool is_word(struct bytes text, const char *word)
+{
+    return text.size == strlen(word) && strncasecmp(text.data, word, text.size) == 0;
+}
+
+static bool wanted(const struct section *section, const struct bytes *names, size_t count)
+{
+    if (count == 0) {
+        return (section->in & IN_DEFAULT) != 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (is_word(names[i], section->name) ||
+            (is_word(names[i], "default") && (section->in & IN_DEFAULT) != 0) ||
+            (is_word(names[i], "all") && (section->in & IN_ALL) != 0) ||
+            (is_word(names[i], "everything") && (section->in & IN_EVERYTHING) != 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum status info_write(struct server *server, const struct bytes *sections, size_t count,
+                       struct buf *out)
+{
+    struct info info = {.server = server, .out = out};
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    info.now_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    stats_sum(server->stats, &info.sum);
+    basin_get_stats(server->basin, &info.basin);
+    bool first = true;
+    for (size_t i = 0; i < sizeof(sections_known) / sizeof(sections_known[0]); i++) {
+        const struct section *section = &sections_known[i];
+        if (!wanted(section, sections, count)) {
+            continue;
+        }
+        put(&info, "%s# %s\r\n", first ? "" : "\r\n", section->title);
+        section->write(&info);
+        first = false;
+    }
+    return info.failed ? ST_NOMEM : ST_OK;
+}

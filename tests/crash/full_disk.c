@@ -1,0 +1,302 @@
+/* full_disk: a real file system that fills up, fails, turns read-only, or loses its power.
+ *
+ * Needs root (loop devices). A device that fails single writes would need the device mapper, which
+ * not every kernel has; failed writes and syncs one by one are in tests/fault/ on the simulated
+ * disk. Here ext4 itself stops all I/O, which is how a dying disk ends.
+ */
+#include "tests/crash/ledger.h"
+#include "tests/crash/loop_disk.h"
+#include "tests/lib/test.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DISK_MB 96
+#define BALLAST_MB 40
+#define VALUE 30000
+#define MOST 5000 /* Values of which no disk here holds so many. */
+#define OUTPUT_MAX 16384
+#define HEALS_MS 10000
+
+static struct process *serving;
+static char dir[128];
+static const char *arguments[8] = {"--log-segment-size", "4mb", "--log-road"};
+
+static void serve_end(void)
+{
+    process_free(serving);
+    serving = NULL;
+}
+
+/* Kills what runs, and starts on the disk. */
+static redisContext *serve(void)
+{
+    serve_end();
+    struct process_options options = {.dir = dir, .arguments = arguments};
+    serving = process_start(&options);
+    EXPECT(serving != NULL);
+    return ledger_connect(serving);
+}
+
+/* A fresh disk with a directory for the store; ends what an earlier test left. */
+static void disk_use(const char *mount, const char *road)
+{
+    EXPECT(mount != NULL);
+    snprintf(dir, sizeof(dir), "%s/store", mount);
+    shell("mkdir '%s'", dir);
+    arguments[3] = road;
+}
+
+static void disk_drop(void)
+{
+    serve_end();
+    loop_disk_end();
+}
+
+static void ballast_put(unsigned megabytes)
+{
+    shell("dd if=/dev/zero of='%s/../ballast' bs=1M count=%u status=none", dir, megabytes);
+}
+
+static void ballast_remove(void)
+{
+    shell("rm '%s/../ballast'", dir);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void expect_quick_ping(redisContext *context)
+{
+    int64_t start = now_ms();
+    redisReply *reply = redisCommand(context, "PING");
+    EXPECT(reply != NULL && reply->type == REDIS_REPLY_STATUS);
+    freeReplyObject(reply);
+    EXPECT(now_ms() - start < 500);
+}
+
+/* Fills the disk; gives how many keys were acknowledged. */
+static uint64_t fill(redisContext *context)
+{
+    char error[128] = "";
+    uint64_t count = ledger_write(context, 0, MOST, VALUE, error);
+    EXPECT(count > 0 && count < MOST);
+    if (strstr(error, "disk full") == NULL) {
+        test_fail(__FILE__, __LINE__, "the error does not name the full disk: %s", error);
+    }
+    return count;
+}
+
+/* Writes again and again until one succeeds; gives how long that took. */
+static int64_t heal(redisContext *context, uint64_t next)
+{
+    char error[128];
+    int64_t start = now_ms();
+    while (ledger_write(context, next, 1, VALUE, error) == 0) {
+        EXPECT(now_ms() - start < HEALS_MS);
+        usleep(50000);
+    }
+    return now_ms() - start;
+}
+
+/* -- Full ----------------------------------------------------------------------------------------
+ */
+
+static void full_and_healed(const char *mount, const char *road)
+{
+    disk_use(mount, road);
+    ballast_put(BALLAST_MB);
+    redisContext *context = serve();
+    uint64_t count = fill(context);
+    char error[128];
+    for (unsigned i = 0; i < 20; i++) { /* It stays so, without harm. */
+        EXPECT_INT(ledger_write(context, count, 1, VALUE, error), 0);
+        expect_quick_ping(context);
+    }
+    EXPECT_INT(ledger_reach(context, count + 1), count);
+    ballast_remove();
+    int64_t took_ms = heal(context, count);
+    printf("  %s on %s: full after %" PRIu64 " values, healed in %" PRId64 " ms\n", road, mount,
+           count, took_ms);
+    EXPECT(took_ms < 5000);
+    ledger_write(context, count + 1, 100, VALUE, NULL);
+    redisFree(context);
+    context = serve();
+    EXPECT_INT(ledger_reach(context, MOST), count + 101);
+    redisFree(context);
+    disk_drop();
+}
+
+TEST(a_full_disk_refuses_writes_and_heals_when_there_is_space)
+{
+    if (loop_disk_possible()) {
+        full_and_healed(loop_disk_make(DISK_MB, ""), "io_uring");
+        full_and_healed(loop_disk_make(DISK_MB, ""), "plain");
+    }
+}
+
+/* No direct writes there on older kernels, and no journal. */
+TEST(a_full_tmpfs_refuses_writes_and_heals_when_there_is_space)
+{
+    if (loop_disk_possible()) {
+        full_and_healed(loop_disk_make_tmpfs(DISK_MB), "io_uring");
+        full_and_healed(loop_disk_make_tmpfs(DISK_MB), "plain");
+    }
+}
+
+/* Either it starts on the full disk, or it says why not; never is anything lost. */
+static void restart_while_full(uint64_t count)
+{
+    char output[OUTPUT_MAX];
+    int code = ledger_refusal(dir, "timeout 4", arguments, output, sizeof(output));
+    if (code != 124) {
+        EXPECT_INT(code, 1);
+        EXPECT(strstr(output, "disk is full") != NULL);
+    }
+    printf("  on the full disk it %s\n", code == 124 ? "starts" : "refuses to start, saying why");
+    if (code == 124) {
+        redisContext *context = serve();
+        EXPECT_INT(ledger_reach(context, MOST), count);
+        redisFree(context);
+        serve_end();
+    }
+    ballast_remove();
+    redisContext *context = serve();
+    EXPECT_INT(ledger_reach(context, MOST), count);
+    ledger_write(context, count, 50, VALUE, NULL);
+    EXPECT_INT(ledger_reach(context, MOST), count + 50);
+    redisFree(context);
+}
+
+TEST(a_kill_while_the_disk_is_full_loses_nothing)
+{
+    if (!loop_disk_possible()) {
+        return;
+    }
+    disk_use(loop_disk_make(DISK_MB, ""), "auto");
+    ballast_put(BALLAST_MB);
+    redisContext *context = serve();
+    uint64_t count = fill(context);
+    redisFree(context);
+    process_kill(serving);
+    shell("dd if=/dev/zero of='%s/../more' bs=4k status=none 2> /dev/null || true", dir);
+    restart_while_full(count);
+    disk_drop();
+}
+
+TEST(an_orderly_stop_while_the_disk_is_full_loses_nothing)
+{
+    if (!loop_disk_possible()) {
+        return;
+    }
+    disk_use(loop_disk_make(DISK_MB, ""), "auto");
+    ballast_put(BALLAST_MB);
+    redisContext *context = serve();
+    uint64_t count = fill(context);
+    redisFree(context);
+    shell("dd if=/dev/zero of='%s/../more' bs=4k status=none 2> /dev/null || true", dir);
+    process_stop(serving);
+    restart_while_full(count);
+    disk_drop();
+}
+
+/* -- Failing
+ * --------------------------------------------------------------------------------------- */
+
+/* After the disk failed: reads of what is durable go on, writes are refused, nobody crashes. The
+ * connection whose write failed has been told so and closed, so another one asks. */
+static void expect_dead_but_reading(uint64_t count)
+{
+    char error[128] = "";
+    redisContext *context = ledger_connect(serving);
+    EXPECT_INT(ledger_below(context, count), count);
+    EXPECT_INT(ledger_write(context, count, 1, VALUE, error), 0);
+    EXPECT(strstr(error, "write log failed") != NULL);
+    expect_quick_ping(context);
+    redisFree(context);
+    /* W4: the write that failed has changed memory, but nobody is shown it. */
+    context = ledger_connect(serving);
+    redisReply *reply = redisCommand(context, "GET k:%llu", (unsigned long long)count);
+    EXPECT(reply == NULL || reply->type == REDIS_REPLY_ERROR);
+    if (reply != NULL) {
+        freeReplyObject(reply);
+    }
+    redisFree(context);
+    EXPECT(!process_ended(serving));
+}
+
+TEST(a_failing_disk_refuses_writes_and_reads_go_on)
+{
+    static const char *const roads[] = {"io_uring", "plain"};
+    for (unsigned i = 0; i < 2 && loop_disk_possible(); i++) {
+        disk_use(loop_disk_make(DISK_MB, ""), roads[i]);
+        redisContext *context = serve();
+        uint64_t count = 300;
+        ledger_write(context, 0, count, 1000, NULL);
+        EXPECT(loop_disk_cut());
+        char error[128] = "";
+        EXPECT_INT(ledger_write(context, count, 1, 1000, error), 0);
+        EXPECT(strstr(error, "write log failed") != NULL);
+        redisFree(context);
+        expect_dead_but_reading(count);
+        EXPECT(process_stop(serving) != 0); /* It says that the stop was not clean. */
+        serve_end();
+        EXPECT(loop_disk_remount());
+        context = serve();
+        EXPECT_INT(ledger_reach(context, MOST), count);
+        ledger_write(context, count, 10, 1000, NULL);
+        redisFree(context);
+        disk_drop();
+    }
+}
+
+TEST(a_disk_that_turns_read_only_refuses_writes_and_reads_go_on)
+{
+    if (!loop_disk_possible()) {
+        return;
+    }
+    disk_use(loop_disk_make(DISK_MB, "errors=remount-ro"), "auto");
+    redisContext *context = serve();
+    ledger_write(context, 0, 300, 1000, NULL);
+    EXPECT(loop_disk_break());
+    char error[128] = "";
+    uint64_t count = 300 + ledger_write(context, 300, 2000, VALUE, error);
+    EXPECT(count < 2300 && strstr(error, "write log failed") != NULL);
+    redisFree(context);
+    expect_dead_but_reading(count);
+    serve_end();
+    EXPECT(loop_disk_remount());
+    context = serve();
+    EXPECT(ledger_reach(context, MOST) >= count);
+    redisFree(context);
+    disk_drop();
+}
+
+TEST(a_read_only_disk_is_refused_at_the_start_and_heals)
+{
+    if (!loop_disk_possible()) {
+        return;
+    }
+    char output[OUTPUT_MAX];
+    disk_use(loop_disk_make(DISK_MB, ""), "auto");
+    redisContext *context = serve();
+    ledger_write(context, 0, 100, 1000, NULL);
+    redisFree(context);
+    serve_end();
+    shell("mount -o remount,ro '%s/..'", dir);
+    EXPECT_INT(ledger_refusal(dir, "", arguments, output, sizeof(output)), 1);
+    EXPECT(strstr(output, "Read-only") != NULL && strstr(output, dir) != NULL);
+    shell("mount -o remount,rw '%s/..'", dir);
+    context = serve();
+    EXPECT_INT(ledger_reach(context, MOST), 100);
+    redisFree(context);
+    disk_drop();
+}

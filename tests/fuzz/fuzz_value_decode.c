@@ -1,0 +1,47 @@
+/* Any bytes: value_decode refuses them, or gives a value that stands its check, can be read and
+ * changed, and encodes to the very bytes it came from. */
+#include "engine/base/check.h"
+#include "engine/value/chunks.h"
+#include "engine/value/list.h"
+#include "engine/value/packed.h"
+#include "engine/value/text.h"
+#include "engine/value/value.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void change(struct value *value, const struct value_limits *limits, struct buf *scratch)
+{
+    struct bytes bytes = bytes_of_text("change");
+    enum status status = ST_OK;
+    if (value->type == VALUE_STRING) {
+        status = text_write(value, text_size(value) / 2, bytes, scratch);
+    } else if (value->type == VALUE_LIST) {
+        status = list_insert(value, list_count(value) / 2, bytes, limits, scratch);
+        CHECK(status == ST_OK && list_check(value));
+        status = list_pop(value, LIST_LEFT, list_count(value) / 3, scratch);
+        CHECK(list_check(value));
+    }
+    CHECK(status == ST_OK);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct buf scratch = BUF_EMPTY;
+    struct buf encoded = BUF_EMPTY;
+    struct value value;
+    struct value_limits limits = {size % 2 == 0 ? -2 : 3};
+    (void)packed_verify(bytes_of(data, size));
+    enum status status = value_decode(bytes_of(data, size), &limits, &scratch, &value);
+    CHECK(status == ST_OK || status == ST_CORRUPT);
+    if (status == ST_OK) {
+        CHECK(value.type != VALUE_LIST || list_check(&value));
+        CHECK(value.type != VALUE_CHUNKS || chunks_check(&value));
+        status = value_encode(&value, &encoded);
+        CHECK(status == ST_OK && bytes_equal(buf_bytes(&encoded), bytes_of(data, size)));
+        change(&value, &limits, &scratch);
+        value_free(&value);
+    }
+    buf_deinit(&scratch);
+    buf_deinit(&encoded);
+    return 0;
+}

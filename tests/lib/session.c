@@ -1,0 +1,180 @@
+#include "tests/lib/session.h"
+
+#include "engine/base/check.h"
+
+#include <stdio.h>
+
+static void wake(void *ctx)
+{
+    struct session *session = ctx;
+    pthread_mutex_lock(&session->mutex);
+    session->woken = true;
+    pthread_cond_signal(&session->changed);
+    pthread_mutex_unlock(&session->mutex);
+}
+
+static void wait_for_wake(struct session *session)
+{
+    while (session->pump && !session->woken) {
+        basin_reap(session->basin);
+    }
+    pthread_mutex_lock(&session->mutex);
+    while (!session->woken) {
+        pthread_cond_wait(&session->changed, &session->mutex);
+    }
+    session->woken = false;
+    pthread_mutex_unlock(&session->mutex);
+}
+
+void session_open(struct session *session, struct basin *basin)
+{
+    *session = (struct session){.basin = basin, .now_ms = 1000};
+    pthread_mutex_init(&session->mutex, NULL);
+    pthread_cond_init(&session->changed, NULL);
+    CHECK(txn_new(basin, wake, session, &session->txn) == ST_OK);
+}
+
+void session_close(struct session *session)
+{
+    txn_free(session->txn);
+    pthread_mutex_destroy(&session->mutex);
+    pthread_cond_destroy(&session->changed);
+}
+
+static enum status run(struct session *session, uint64_t reserve, session_fn fn, void *ctx)
+{
+    struct txn *txn = session->txn;
+    for (;;) {
+        enum status status = txn_lock(txn);
+        if (status == ST_WAIT) {
+            wait_for_wake(session); /* Holding what it has; txn_lock goes on. */
+            continue;
+        }
+        if (status == ST_OK && reserve > 0) {
+            status = txn_reserve(txn, reserve);
+        }
+        if (status == ST_OK) {
+            status = fn(txn, ctx);
+        }
+        if (status != ST_WAIT) {
+            txn_end(txn, &session->wait_lsn);
+            return status;
+        }
+        txn_retry(txn);
+        wait_for_wake(session);
+    }
+}
+
+enum status session_run(struct session *session, unsigned database, const struct bytes *keys,
+                        size_t key_count, bool whole, uint64_t reserve, session_fn fn, void *ctx)
+{
+    txn_begin(session->txn, session->now_ms, 1);
+    for (size_t i = 0; i < key_count; i++) {
+        enum status status = txn_plan(session->txn, database, keys[i]);
+        if (status != ST_OK) {
+            return status;
+        }
+    }
+    if (whole) {
+        txn_plan_all(session->txn);
+    }
+    enum status status = run(session, reserve, fn, ctx);
+    if (status == ST_OK && session->wait_durable && session->wait_lsn > 0) {
+        status = basin_wait(session->basin, session->wait_lsn);
+    }
+    return status;
+}
+
+/* -- The common cases ------------------------------------------------------------------------ */
+
+static enum status set(struct txn *txn, void *ctx)
+{
+    return txn_text_set(txn, 0, *(struct bytes *)ctx, BASIN_NO_EXPIRY);
+}
+
+enum status session_set(struct session *session, const char *key, struct bytes value)
+{
+    struct bytes name = bytes_of_text(key);
+    return session_run(session, 0, &name, 1, false, name.size + value.size + 128, set, &value);
+}
+
+static enum status get(struct txn *txn, void *ctx)
+{
+    struct buf *out = ctx;
+    struct value value;
+    enum status status = txn_read(txn, 0, &value);
+    if (status != ST_OK) {
+        return status;
+    }
+    if (value.type == VALUE_NONE) {
+        return ST_ABSENT;
+    }
+    if (value.type != VALUE_STRING) {
+        return ST_TYPE;
+    }
+    out->size = 0;
+    return text_read(&value, 0, text_size(&value), out);
+}
+
+enum status session_get(struct session *session, const char *key, struct buf *value_out)
+{
+    struct bytes name = bytes_of_text(key);
+    return session_run(session, 0, &name, 1, false, 0, get, value_out);
+}
+
+static enum status push(struct txn *txn, void *ctx)
+{
+    struct value value;
+    enum status status = txn_read(txn, 0, &value);
+    if (status == ST_OK && value.type != VALUE_NONE && value.type != VALUE_LIST) {
+        status = ST_TYPE;
+    }
+    return status == ST_OK ? txn_list_push(txn, 0, LIST_RIGHT, ctx, 1) : status;
+}
+
+enum status session_push(struct session *session, const char *key, struct bytes element)
+{
+    struct bytes name = bytes_of_text(key);
+    return session_run(session, 0, &name, 1, false, 2 * name.size + element.size + 1024, push,
+                       &element);
+}
+
+static enum status element_append(void *ctx, struct value_piece piece)
+{
+    char text[32];
+    int size = snprintf(text, sizeof(text), "%zu:", piece.data.size);
+    enum status status = buf_append(ctx, bytes_of(text, (size_t)size));
+    return status == ST_OK ? buf_append(ctx, piece.data) : status;
+}
+
+static enum status list(struct txn *txn, void *ctx)
+{
+    struct buf *out = ctx;
+    struct value value;
+    enum status status = txn_read(txn, 0, &value);
+    if (status != ST_OK) {
+        return status;
+    }
+    out->size = 0;
+    if (value.type == VALUE_NONE) {
+        return ST_ABSENT;
+    }
+    return list_walk(&value, 0, list_count(&value), false, element_append, out);
+}
+
+enum status session_list(struct session *session, const char *key, struct buf *out)
+{
+    struct bytes name = bytes_of_text(key);
+    return session_run(session, 0, &name, 1, false, 0, list, out);
+}
+
+static enum status delete_key(struct txn *txn, void *ctx)
+{
+    return txn_delete(txn, 0, ctx);
+}
+
+enum status session_delete(struct session *session, const char *key)
+{
+    struct bytes name = bytes_of_text(key);
+    return session_run(session, 0, &name, 1, false, name.size + 128, delete_key, NULL);
+}
