@@ -284,6 +284,11 @@ void basin_flush(struct basin *basin)
     }
 }
 
+uint64_t basin_held_us(const struct basin *basin)
+{
+    return basin->log == NULL ? 0 : wlog_held_us(basin->log);
+}
+
 void basin_reap(struct basin *basin)
 {
     if (basin->log != NULL) {

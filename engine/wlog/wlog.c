@@ -34,9 +34,10 @@
  * atomic, so a reservation is one compare-and-swap. It is never negative, which is why an append
  * needs no answer.
  *
- * Group commit. There is no timer: while enough flushes are in flight, appends gather; each
- * completion takes along what has gathered. How many are enough is learned from the device, up to
- * flushes_max, see wlog_depth.h.
+ * Group commit. While enough flushes are in flight, appends gather; each completion takes along
+ * what has gathered. How many are enough is learned from the device, up to flushes_max, see
+ * wlog_depth.h. Where one is enough, a completion may wait a little for the clients that it has
+ * freed, see wlog_hold.h; nothing else waits for time to pass.
  *
  * Policies. always: each flush is durable by itself. everysec, no: flushes are not; the clock
  * thread syncs once a second, or when a segment is full. W5 counts what is not yet written, because
@@ -438,6 +439,7 @@ void wlog_get_stats(struct wlog *log, struct wlog_stats *stats_out)
 {
     pthread_mutex_lock(&log->mutex);
     *stats_out = log->stats;
+    stats_out->appends = atomic_load(&log->appends);
     stats_out->unflushed = atomic_load(&log->end) - atomic_load(&log->durable);
     stats_out->in_flight = atomic_load(&log->in_flight);
     const struct wlog_segment_list *lists[] = {&log->reading, &log->prepared, &log->retired};
@@ -513,6 +515,7 @@ static bool sync_due(struct wlog *log, uint64_t now_us, bool *all_out)
 static void clock_work(struct wlog *log)
 {
     wlog_reap(log);
+    wlog_submit(log); /* A hold may have ended with every worker asleep. */
     uint64_t now_us = io_now_us(log->io);
     bool all;
     pthread_mutex_lock(&log->mutex);

@@ -115,6 +115,10 @@ uint64_t wlog_append(struct wlog *log, uint64_t reserved, const struct bytes *pa
  * Never waits for the device. Cheap when there is nothing to do. */
 void wlog_flush(struct wlog *log);
 
+/* How long what is buffered still waits for its company (wlog_hold.h), in µs; 0: it does not. Who
+ * has appended calls wlog_flush again by then; the clock thread does so late. */
+uint64_t wlog_held_us(const struct wlog *log);
+
 /* Takes note of completed flushes and submits what waited for them. Any thread that polled
  * wlog_fd, or wants to know early. */
 void wlog_reap(struct wlog *log);

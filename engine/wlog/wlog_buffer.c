@@ -234,7 +234,7 @@ static struct wlog_buffer *spare_new(struct wlog *log, uint64_t size)
 
 static void append_account(struct wlog *log, uint64_t size)
 {
-    log->stats.appends++;
+    atomic_store_explicit(&log->appends, log->appends + 1, memory_order_relaxed);
     log->stats.appended_bytes += size;
 }
 

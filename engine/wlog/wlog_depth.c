@@ -3,6 +3,7 @@
 #define WINDOW 16  /* Flushes between two decisions. */
 #define WINDOWS 16 /* The last of so many tries the other way. */
 #define DEEP_MIN_US 500
+#define PROBE 2 /* In flight while a device that seems to run them one by one is tried. */
 
 void wlog_depth_init(struct wlog_depth *depth, unsigned max)
 {
@@ -34,5 +35,7 @@ void wlog_depth_learn(struct wlog_depth *depth, bool beside, uint64_t took_us)
         depth->deep = false;
     }
     bool probe = depth->count / WINDOW % WINDOWS == WINDOWS - 1;
-    atomic_store_explicit(&depth->now, depth->deep != probe ? depth->max : 1, memory_order_relaxed);
+    unsigned deep = probe ? PROBE : depth->max;
+    deep = deep < depth->max ? deep : depth->max;
+    atomic_store_explicit(&depth->now, depth->deep != probe ? deep : 1, memory_order_relaxed);
 }

@@ -24,9 +24,9 @@ static void flush_done(struct io_write *write, enum status status);
 /* Up to this size a flush's time is the device's answer, not that of its bytes. */
 #define LEARN_SIZE_MAX (32 * 1024)
 
-/* Whether what is buffered had better wait for a flush in flight to end. A full buffer only waits
- * for flushes_max: then bytes are what counts. Without `always` nobody waits for a flush, so one is
- * enough. */
+/* Whether what is buffered had better wait: for a flush in flight to end, or for company. A full
+ * buffer only waits for flushes_max: then bytes are what counts. Without `always` nobody waits for
+ * a flush, so one is enough. */
 static bool flight_full(const struct wlog *log)
 {
     unsigned in_flight = atomic_load_explicit(&log->in_flight, memory_order_relaxed);
@@ -34,7 +34,18 @@ static bool flight_full(const struct wlog *log)
         return in_flight >= log->flushes_max;
     }
     bool always = atomic_load_explicit(&log->sync, memory_order_relaxed) == WLOG_SYNC_ALWAYS;
-    return in_flight >= (always ? wlog_depth_now(&log->depth) : 1);
+    return in_flight >= (always ? wlog_depth_now(&log->depth) : 1) || wlog_held_us(log) > 0;
+}
+
+uint64_t wlog_held_us(const struct wlog *log)
+{
+    if (atomic_load_explicit(&log->hold.until_us, memory_order_relaxed) == 0 ||
+        atomic_load_explicit(&log->in_flight, memory_order_relaxed) > 0 ||
+        atomic_load_explicit(&log->queued_count, memory_order_relaxed) != 1) {
+        return 0;
+    }
+    return wlog_hold_left(&log->hold, atomic_load_explicit(&log->appends, memory_order_relaxed),
+                          io_now_us(log->io));
 }
 
 /* Takes the next buffer off the queue and gives it its place; NULL: nothing to submit now. With
@@ -46,6 +57,7 @@ static struct wlog_buffer *flight_take(struct wlog *log)
         flight_full(log)) {
         return NULL;
     }
+    wlog_hold_end(&log->hold, atomic_load(&log->appends));
     log->queue_first = buffer->next;
     if (log->queue_first == NULL) {
         log->queue_last = NULL;
@@ -152,12 +164,13 @@ static void flush_done(struct io_write *write, enum status status)
 {
     struct wlog_buffer *buffer = write->ctx;
     struct wlog *log = buffer->log;
-    uint64_t took_us = io_now_us(log->io) - buffer->submitted_us;
+    uint64_t now_us = io_now_us(log->io);
+    uint64_t took_us = now_us - buffer->submitted_us;
     if (status != ST_OK) {
         wlog_die(log, status, "a flush failed");
     }
     pthread_mutex_lock(&log->mutex);
-    atomic_fetch_sub(&log->in_flight, 1);
+    bool last = atomic_fetch_sub(&log->in_flight, 1) == 1;
     buffer->segment->pins--;
     buffer->completed = true;
     if (!atomic_load(&log->dead)) {
@@ -167,6 +180,11 @@ static void flush_done(struct io_write *write, enum status status)
         log->stats.flush_us_last = took_us;
         if (buffer->write.durable && buffer->write.size <= LEARN_SIZE_MAX) {
             wlog_depth_learn(&log->depth, buffer->beside, took_us);
+        }
+        /* Without the clock thread nobody would be sure to end a hold. */
+        if (log->background && buffer->write.durable && last && wlog_depth_now(&log->depth) == 1) {
+            wlog_hold_begin(&log->hold, atomic_load(&log->appends), buffer->appends, took_us,
+                            now_us);
         }
         if (took_us > log->stats.flush_us_max) {
             log->stats.flush_us_max = took_us;

@@ -3,6 +3,7 @@
  *     wlog.c          life, reservation, policy, threads
  *     wlog_buffer.c   buffers, LSN allotment, copying
  *     wlog_depth.c    how many flushes at a time
+ *     wlog_hold.c     how long a batch waits for its company
  *     wlog_flush.c    frames on their way to the disk, the durable prefix, sync
  *     wlog_segment.c  segment files: prepare, rotate, name, recycle
  *     wlog_frame.c    the frame on disk
@@ -17,6 +18,7 @@
 
 #include "engine/wlog/wlog.h"
 #include "engine/wlog/wlog_depth.h"
+#include "engine/wlog/wlog_hold.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -138,6 +140,7 @@ struct wlog {
     /* Hints that let wlog_flush and wlog_reap return without the mutex. */
     _Atomic unsigned queued_count; /* Buffers with bytes, not submitted. */
     _Atomic unsigned in_flight;
+    _Atomic uint64_t appends;     /* Of all, since the start. Written under mutex. */
     _Atomic bool waiting_flush;   /* Somebody was told ST_WAIT because of W5. */
     _Atomic bool waiting_room;    /* Somebody was told ST_WAIT because of space. */
     _Atomic uint64_t wanted_room; /* What the largest of them needs. Written under mutex. */
@@ -152,6 +155,7 @@ struct wlog {
     struct wlog_buffer *pool;
     unsigned pool_count;
     struct wlog_depth depth;
+    struct wlog_hold hold;
     uint64_t volatile_end; /* End of the last written frame that was not durable by itself. */
     struct wlog_segment *active;
     struct wlog_segment_list reading, prepared, retired;

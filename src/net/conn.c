@@ -310,6 +310,7 @@ static bool conn_run_one(struct conn *conn)
     worker->slot->conn = NULL;
     input->start += parser->consumed;
     conn_gate(conn);
+    worker_ran_one(worker);
     return !conn->client.close_after_reply;
 }
 

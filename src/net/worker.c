@@ -22,12 +22,16 @@
 #include "src/net/net.h"
 
 #include <stdlib.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TICK_MS 100
 #define TICK_US 1000
 #define TICK_MORE_US 500
 #define STOP_MS 3000
+#define HOLD_AWAKE_US 100
+#define FLUSH_COMMANDS 32
 #define SLOTS_SPARE_MAX 64
 #define ARGV_KEEP_MAX 4096
 /* Every connection is looked at about once a second. */
@@ -42,6 +46,13 @@ void worker_begin(struct worker *worker)
         worker->clocked = true;
         stats_clock(worker->stats);
         worker->turn_start_ns = worker->stats->now_ns;
+    }
+}
+
+void worker_ran_one(struct worker *worker)
+{
+    if (++worker->ran % FLUSH_COMMANDS == 0) {
+        basin_flush(worker->basin);
     }
 }
 
@@ -509,11 +520,24 @@ static void worker_turn(struct worker *worker)
     worker->clocked = false;
 }
 
+/* The log holds a batch back for company (wlog_hold.h). Short holds are sat out awake, as going to
+ * sleep takes about as long; for longer ones a timer wakes. True: do not sleep. */
+static bool sit_out_hold(struct worker *worker)
+{
+    uint64_t held_us = basin_held_us(worker->basin);
+    if (held_us == 0 || held_us <= HOLD_AWAKE_US) {
+        return held_us > 0;
+    }
+    struct itimerspec left = {.it_value.tv_sec = (time_t)(held_us / 1000000),
+                              .it_value.tv_nsec = (long)(held_us % 1000000 * 1000)};
+    return timerfd_settime(worker->hold_fd, 0, &left, NULL) != 0;
+}
+
 void worker_run(struct worker *worker)
 {
     while (!worker->finished) {
         int flags = EVLOOP_ONCE;
-        if (worker_busy(worker) || !mailbox_may_sleep(&worker->mailbox)) {
+        if (worker_busy(worker) || sit_out_hold(worker) || !mailbox_may_sleep(&worker->mailbox)) {
             flags |= EVLOOP_NONBLOCK;
         }
         if (event_base_loop(worker->base, flags) < 0) {
@@ -563,7 +587,8 @@ enum status worker_init(struct worker *worker, struct net *net, struct server *s
                         unsigned index)
 {
     static const struct timeval tick = {0, TICK_MS * 1000};
-    *worker = (struct worker){.net = net, .server = server, .basin = server->basin, .index = index};
+    *worker = (struct worker){
+        .net = net, .server = server, .basin = server->basin, .index = index, .hold_fd = -1};
     worker->stats = &server->stats->workers[index];
     worker->stop_letter.deliver = stop_deliver;
     atomic_store(&worker->waits_lsn, UINT64_MAX);
@@ -572,16 +597,20 @@ enum status worker_init(struct worker *worker, struct net *net, struct server *s
         return status;
     }
     worker->base = base_new();
+    worker->hold_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     worker->tick_slot = slot_new(worker);
-    if (worker->base == NULL || worker->tick_slot == NULL || !worker_need_slot(worker)) {
+    if (worker->base == NULL || worker->hold_fd < 0 || worker->tick_slot == NULL ||
+        !worker_need_slot(worker)) {
         return ST_NOMEM;
     }
     short edge = EV_READ | EV_ET | EV_PERSIST;
     event_assign(&worker->mail_event, worker->base, worker->mailbox.fd, edge, on_wake, worker);
+    event_assign(&worker->hold_event, worker->base, worker->hold_fd, edge, on_wake, worker);
     event_assign(&worker->tick_event, worker->base, -1, EV_PERSIST, on_tick, worker);
     event_assign(&worker->time_event, worker->base, -1, 0, on_time, worker);
-    bool added =
-        event_add(&worker->mail_event, NULL) == 0 && event_add(&worker->tick_event, &tick) == 0;
+    bool added = event_add(&worker->mail_event, NULL) == 0 &&
+                 event_add(&worker->hold_event, NULL) == 0 &&
+                 event_add(&worker->tick_event, &tick) == 0;
     int log_fd = basin_fd(worker->basin);
     if (log_fd >= 0) {
         event_assign(&worker->log_event, worker->base, log_fd, edge, on_wake, worker);
@@ -613,6 +642,9 @@ void worker_deinit(struct worker *worker)
     }
     if (worker->base != NULL) {
         event_base_free(worker->base);
+    }
+    if (worker->hold_fd >= 0) {
+        close(worker->hold_fd);
     }
     queue_heap_deinit(&worker->gated);
     queue_heap_deinit(&worker->parked);

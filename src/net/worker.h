@@ -41,10 +41,12 @@ struct worker {
     unsigned index;
     pthread_t thread;
     struct event_base *base;
-    struct event mail_event, log_event, tick_event, time_event;
+    struct event mail_event, log_event, tick_event, time_event, hold_event;
+    int hold_fd; /* A timer for the log's holds: libevent's know milliseconds only. */
     struct mailbox mailbox;
     struct letter stop_letter;
     uint64_t turn;
+    unsigned ran;           /* Commands. */
     bool clocked;           /* stats_clock was called in this turn … */
     uint64_t turn_start_ns; /* … and said this. */
 
@@ -88,6 +90,8 @@ void worker_begin(struct worker *worker);
 
 /* -- For conn.c ----------------------------------------------------------------------------- */
 
+/* After each command: the log is looked after in long turns too. */
+void worker_ran_one(struct worker *worker);
 /* To be looked at, and sent, at the end of the turn. */
 void worker_touch(struct worker *worker, struct conn *conn);
 /* To be continued in the next turn. */
