@@ -521,13 +521,19 @@ static void worker_turn(struct worker *worker)
 }
 
 /* The log holds a batch back for company (wlog_hold.h). Short holds are sat out awake, as going to
- * sleep takes about as long; for longer ones a timer wakes. True: do not sleep. */
+ * sleep takes about as long; for longer ones a timer wakes, set once a hold: one that is left from
+ * the hold before is too early, not too late. True: do not sleep. */
 static bool sit_out_hold(struct worker *worker)
 {
     uint64_t held_us = basin_held_us(worker->basin);
-    if (held_us == 0 || held_us <= HOLD_AWAKE_US) {
+    if (held_us <= HOLD_AWAKE_US) {
         return held_us > 0;
     }
+    uint64_t now_ns = monotonic_ns();
+    if (worker->hold_armed_ns > now_ns) {
+        return false;
+    }
+    worker->hold_armed_ns = now_ns + held_us * 1000;
     struct itimerspec left = {.it_value.tv_sec = (time_t)(held_us / 1000000),
                               .it_value.tv_nsec = (long)(held_us % 1000000 * 1000)};
     return timerfd_settime(worker->hold_fd, 0, &left, NULL) != 0;

@@ -42,7 +42,8 @@ struct worker {
     pthread_t thread;
     struct event_base *base;
     struct event mail_event, log_event, tick_event, time_event, hold_event;
-    int hold_fd; /* A timer for the log's holds: libevent's know milliseconds only. */
+    int hold_fd;            /* A timer for the log's holds: libevent's know milliseconds only. */
+    uint64_t hold_armed_ns; /* What it is set to. */
     struct mailbox mailbox;
     struct letter stop_letter;
     uint64_t turn;
