@@ -276,6 +276,19 @@ TEST(config_set_of_one_class_of_clients_leaves_the_others)
     config_free(config);
 }
 
+TEST(a_file_may_give_the_limits_of_clients_in_one_quoted_word)
+{
+    struct config *config = config_new();
+    EXPECT(config_read_text(config, "test.conf",
+                            "client-output-buffer-limit \"normal 1 2 3 pubsub 4 5 6\"\n", error));
+    EXPECT_TEXT(get(config, "client-output-buffer-limit"),
+                "normal 1 2 3 slave 268435456 67108864 60 pubsub 4 5 6");
+    EXPECT(
+        !config_read_text(config, "test.conf", "client-output-buffer-limit \"normal 1\"\n", error));
+    EXPECT(strstr(error, "test.conf") != NULL);
+    config_free(config);
+}
+
 TEST(an_alias_is_the_same_directive)
 {
     struct config *config = config_new();
