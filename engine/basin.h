@@ -78,10 +78,10 @@ uint64_t basin_end(const struct basin *basin);    /* The LSN of the next append.
 void basin_flush(struct basin *basin);            /* Submit what is buffered; never waits. */
 /* How long the log holds back what is buffered, in µs: flush again by then. 0: it does not. */
 uint64_t basin_held_us(const struct basin *basin);
-void basin_reap(struct basin *basin);             /* Take note of what has completed. */
-int basin_fd(const struct basin *basin);          /* Readable when basin_reap has work; -1: none. */
-bool basin_dead(const struct basin *basin);       /* W4: reads only. */
-enum status basin_sync(struct basin *basin);      /* Blocks until all is on disk. */
+void basin_reap(struct basin *basin);        /* Take note of what has completed. */
+int basin_fd(const struct basin *basin);     /* Readable when basin_reap has work; -1: none. */
+bool basin_dead(const struct basin *basin);  /* W4: reads only. */
+enum status basin_sync(struct basin *basin); /* Blocks until all is on disk. */
 enum status basin_wait(struct basin *basin, uint64_t lsn); /* Blocks until lsn is durable. */
 void basin_set_sync(struct basin *basin, enum wlog_sync sync);
 void basin_set_limits(struct basin *basin, const struct value_limits *limits);
