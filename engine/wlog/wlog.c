@@ -39,9 +39,11 @@
  * wlog_depth.h. Where one is enough, a completion may wait a little for the clients that it has
  * freed, see wlog_hold.h; nothing else waits for time to pass.
  *
- * Policies. always: each flush is durable by itself. everysec, no: flushes are not; the clock
- * thread syncs once a second, or when a segment is full. W5 counts what is not yet written, because
- * that is what takes memory; under everysec and no the durable LSN may lag behind by more.
+ * Policies. always: each flush is durable by itself. everysec, no: flushes are not, and as nobody
+ * waits for them, appends gather up to LAZY_SIZE or until the clock thread's next round, in at most
+ * a tenth of a second; it syncs once a second, or when a segment is full. W5 counts what is not yet
+ * written, because that is what takes memory; under everysec and no the durable LSN may lag behind
+ * by more.
  */
 #include "engine/wlog/wlog_private.h"
 
@@ -281,6 +283,7 @@ enum status wlog_start(struct wlog *log, uint32_t number, uint64_t start_lsn)
     log->generation = number;
     log->synced_us = io_now_us(log->io);
     atomic_store(&log->end, start_lsn);
+    atomic_store(&log->submitted, start_lsn);
     atomic_store(&log->written, start_lsn);
     atomic_store(&log->durable, start_lsn);
     log->volatile_end = start_lsn;
@@ -314,7 +317,7 @@ static bool room_take(struct wlog *log, uint64_t charge)
 /* W5: parks the caller; the flag goes up before the last look, so no completion is missed. */
 static bool flush_wait(struct wlog *log)
 {
-    wlog_submit(log);
+    wlog_submit_all(log);
     atomic_store(&log->waiting_flush, true);
     return unflushed_full(log);
 }
@@ -476,7 +479,7 @@ enum status wlog_sync_now(struct wlog *log)
         if (wlog_durable(log) >= target) {
             return ST_OK;
         }
-        wlog_submit(log);
+        wlog_submit_all(log);
         wlog_reap(log);
         uint64_t written = atomic_load(&log->written);
         if (written >= target && wlog_durable(log) < target) {
@@ -515,7 +518,7 @@ static bool sync_due(struct wlog *log, uint64_t now_us, bool *all_out)
 static void clock_work(struct wlog *log)
 {
     wlog_reap(log);
-    wlog_submit(log); /* A hold may have ended with every worker asleep. */
+    wlog_submit_all(log); /* What gathers, and what a hold kept while every worker fell asleep. */
     uint64_t now_us = io_now_us(log->io);
     bool all;
     pthread_mutex_lock(&log->mutex);

@@ -24,17 +24,24 @@ static void flush_done(struct io_write *write, enum status status);
 /* Up to this size a flush's time is the device's answer, not that of its bytes. */
 #define LEARN_SIZE_MAX (32 * 1024)
 
+/* Without `always`: what a write should carry. */
+#define LAZY_SIZE (64 * 1024)
+
 /* Whether what is buffered had better wait: for a flush in flight to end, or for company. A full
  * buffer only waits for flushes_max: then bytes are what counts. Without `always` nobody waits for
- * a flush, so one is enough. */
-static bool flight_full(const struct wlog *log)
+ * a flush, so one is enough, and only `all` asks for it before there is enough to write. */
+static bool flight_full(const struct wlog *log, bool all)
 {
     unsigned in_flight = atomic_load_explicit(&log->in_flight, memory_order_relaxed);
     if (atomic_load_explicit(&log->queued_count, memory_order_relaxed) > 1) {
         return in_flight >= log->flushes_max;
     }
-    bool always = atomic_load_explicit(&log->sync, memory_order_relaxed) == WLOG_SYNC_ALWAYS;
-    return in_flight >= (always ? wlog_depth_now(&log->depth) : 1) || wlog_held_us(log) > 0;
+    if (atomic_load_explicit(&log->sync, memory_order_relaxed) == WLOG_SYNC_ALWAYS) {
+        return in_flight >= wlog_depth_now(&log->depth) || wlog_held_us(log) > 0;
+    }
+    uint64_t gathered = atomic_load_explicit(&log->end, memory_order_relaxed) -
+                        atomic_load_explicit(&log->submitted, memory_order_relaxed);
+    return in_flight >= 1 || (log->background && !all && gathered < LAZY_SIZE);
 }
 
 uint64_t wlog_held_us(const struct wlog *log)
@@ -50,11 +57,11 @@ uint64_t wlog_held_us(const struct wlog *log)
 
 /* Takes the next buffer off the queue and gives it its place; NULL: nothing to submit now. With
  * mutex. */
-static struct wlog_buffer *flight_take(struct wlog *log)
+static struct wlog_buffer *flight_take(struct wlog *log, bool all)
 {
     struct wlog_buffer *buffer = log->queue_first;
     if (buffer == NULL || buffer->writers > 0 || buffer->size == 0 || atomic_load(&log->dead) ||
-        flight_full(log)) {
+        flight_full(log, all)) {
         return NULL;
     }
     wlog_hold_end(&log->hold, atomic_load(&log->appends));
@@ -88,6 +95,7 @@ static struct wlog_buffer *flight_take(struct wlog *log)
     CHECK(segment->offset == 0 || segment->end_lsn == buffer->start_lsn);
     segment->offset += cost;
     segment->end_lsn = buffer->start_lsn + buffer->size;
+    atomic_store_explicit(&log->submitted, segment->end_lsn, memory_order_relaxed);
     segment->pins++;
     /* What was promised to the buffer's bytes is now used up. */
     uint64_t lost = capacity - wlog_capacity(log);
@@ -117,11 +125,12 @@ static struct wlog_buffer *flight_take(struct wlog *log)
     return buffer;
 }
 
-void wlog_submit(struct wlog *log)
+static void submit(struct wlog *log, bool all)
 {
-    while (atomic_load(&log->queued_count) > 0 && !atomic_load(&log->dead) && !flight_full(log)) {
+    while (atomic_load(&log->queued_count) > 0 && !atomic_load(&log->dead) &&
+           !flight_full(log, all)) {
         pthread_mutex_lock(&log->mutex);
-        struct wlog_buffer *buffer = flight_take(log);
+        struct wlog_buffer *buffer = flight_take(log, all);
         pthread_mutex_unlock(&log->mutex);
         if (buffer == NULL) {
             return;
@@ -134,6 +143,16 @@ void wlog_submit(struct wlog *log)
             return;
         }
     }
+}
+
+void wlog_submit(struct wlog *log)
+{
+    submit(log, false);
+}
+
+void wlog_submit_all(struct wlog *log)
+{
+    submit(log, true);
 }
 
 /* Advances over the completed beginning of the flight. With mutex. */
@@ -205,7 +224,7 @@ void wlog_flush(struct wlog *log)
     if (atomic_load_explicit(&log->queued_count, memory_order_relaxed) == 0) {
         return;
     }
-    if (flight_full(log)) {
+    if (flight_full(log, false)) {
         wlog_reap(log); /* A busy worker does not wait for another to see the completion. */
         return;
     }

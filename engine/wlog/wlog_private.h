@@ -131,9 +131,10 @@ struct wlog {
     uint32_t generation; /* This life's. */
     uint64_t salt;
 
-    _Atomic uint64_t end;     /* Where the next append goes. Written under mutex. */
-    _Atomic uint64_t written; /* Gap-free prefix of completed flushes. Written under mutex. */
-    _Atomic uint64_t durable; /* W1, W3. Written under mutex. */
+    _Atomic uint64_t end;       /* Where the next append goes. Written under mutex. */
+    _Atomic uint64_t submitted; /* Where the queue begins. Written under mutex. */
+    _Atomic uint64_t written;   /* Gap-free prefix of completed flushes. Written under mutex. */
+    _Atomic uint64_t durable;   /* W1, W3. Written under mutex. */
     _Atomic bool dead;
     _Atomic int64_t room; /* Disk bytes promised to nobody; never negative once started. */
 
@@ -216,8 +217,11 @@ void wlog_buffers_free(struct wlog_buffer *first);
 
 /* -- wlog_flush.c ---------------------------------------------------------------------------- */
 
-/* Submits what is ready, as long as flushes_max allows. */
+/* Submits what is ready and better submitted now. */
 void wlog_submit(struct wlog *log);
+
+/* Also what could gather for longer, because nobody waits for it. */
+void wlog_submit_all(struct wlog *log);
 
 /* Makes durable what is written: of all segments, or only of those already rotated. */
 enum status wlog_sync_written(struct wlog *log, bool all);

@@ -852,3 +852,79 @@ TEST(wlog_takes_appends_of_many_threads_through_plain_files)
 {
     crowd_run(IO_ROAD_PLAIN);
 }
+
+/* A log with its threads, on the real disk. */
+static struct wlog *threaded_open(struct io *io, enum wlog_sync sync)
+{
+    struct wlog_options options = {
+        .io = io,
+        .dir = test_dir(),
+        .sync = sync,
+        .segment_size = 1 << 20,
+        .flushes_max = 4,
+        .unflushed_max = 4 << 20,
+        .background = true,
+    };
+    struct wlog_history history = {.trim_lsn = WLOG_LSN_FIRST};
+    struct wlog *log;
+    EXPECT_INT(wlog_open(&options, &history, &log), ST_OK);
+    EXPECT_INT(wlog_start(log, 1, WLOG_LSN_FIRST), ST_OK);
+    return log;
+}
+
+static void record_append(struct wlog *log)
+{
+    struct bytes record = bytes_of_text("a record of some forty bytes, more or less");
+    while (wlog_reserve(log, record.size) == ST_WAIT) {
+        usleep(1000);
+    }
+    wlog_append(log, record.size, &record, 1);
+}
+
+/* Waits without touching the log: what is to be done, its own threads do. */
+static bool becomes_durable(struct wlog *log, unsigned ms)
+{
+    uint64_t end = wlog_end(log);
+    while (wlog_durable(log) < end && ms-- > 0) {
+        usleep(1000);
+    }
+    return wlog_durable(log) >= end;
+}
+
+TEST(wlog_everysec_gathers_appends_and_is_durable_by_itself)
+{
+    struct io *io;
+    EXPECT_INT(io_new(IO_ROAD_AUTO, &io), ST_OK);
+    struct wlog *log = threaded_open(io, WLOG_SYNC_EVERYSEC);
+    for (unsigned i = 0; i < 1000; i++) {
+        record_append(log);
+        wlog_flush(log);
+    }
+    EXPECT(becomes_durable(log, 5000));
+    struct wlog_stats stats;
+    wlog_get_stats(log, &stats);
+    EXPECT_INT(stats.appends, 1000);
+    EXPECT(stats.flushes > 0 && stats.flushes < 300);
+    wlog_close(log);
+    io_free(io);
+}
+
+/* Appends that a hold keeps back, or that nobody flushed, are the clock thread's at last. */
+TEST(wlog_makes_durable_what_its_callers_forget_to_flush)
+{
+    struct io *io;
+    EXPECT_INT(io_new(IO_ROAD_AUTO, &io), ST_OK);
+    struct wlog *log = threaded_open(io, WLOG_SYNC_ALWAYS);
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 0; i < 10; i++) {
+            record_append(log);
+        }
+        wlog_flush(log);
+        EXPECT(becomes_durable(log, 2000));
+        record_append(log);
+        wlog_flush(log); /* Ten were carried, one is back: held. */
+        EXPECT(becomes_durable(log, 2000));
+    }
+    wlog_close(log);
+    io_free(io);
+}
