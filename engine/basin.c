@@ -299,6 +299,13 @@ void basin_reap(struct basin *basin)
     }
 }
 
+void basin_set_watcher(struct basin *basin, void (*moved)(void *ctx, uint64_t durable), void *ctx)
+{
+    if (basin->log != NULL) {
+        wlog_set_watcher(basin->log, moved, ctx);
+    }
+}
+
 int basin_fd(const struct basin *basin)
 {
     return basin->log == NULL ? -1 : wlog_fd(basin->log);
@@ -397,7 +404,8 @@ static void expiry_rebuild(struct basin *basin, struct shard *shard)
         for (const struct slot *slot = memtable_seek(table, 0); slot != NULL;
              slot = memtable_next(table, slot)) {
             int64_t expiry_ms = entry_expiry(slot->entry);
-            if (expiry_ms == EXPIRY_NONE) {
+            if (expiry_ms == EXPIRY_NONE ||
+                store_database_of(basin, slot->entry->namespace_id) == BASIN_DATABASES) {
                 continue;
             }
             if (expiry_reserve(&fresh) != ST_OK) {
@@ -420,41 +428,39 @@ static uint64_t volatile_count(const struct shard *shard)
     return count;
 }
 
+/* Frees the dead among the next slots of a table, from sweep_hash on; true: it is done with. */
+static bool sweep_table(struct basin *basin, struct shard *shard, struct memtable *table,
+                        unsigned *left)
+{
+    const struct slot *slot = memtable_seek(table, shard->sweep_hash);
+    for (; slot != NULL && *left > 0; --*left) {
+        uint64_t hash = slot->hash;
+        if (store_database_of(basin, slot->entry->namespace_id) < BASIN_DATABASES) {
+            slot = memtable_next(table, slot);
+            continue;
+        }
+        shard_remove(shard, table, BASIN_DATABASES, hash, slot->entry);
+        atomic_fetch_sub(&shard->dead_entries, 1);
+        slot = memtable_seek(table, hash); /* The table has moved. */
+    }
+    shard->sweep_hash = slot == NULL ? 0 : slot->hash;
+    return slot == NULL;
+}
+
 /* Frees some entries of dropped namespaces; true: more is left. */
 static bool sweep(struct basin *basin, struct shard *shard)
 {
-    uint64_t dead = atomic_load(&shard->dead_entries);
-    unsigned seen = 0;
-    while (dead > 0 && seen < SWEEP_SLOTS && shard->sweep_partition < PARTITION_COUNT) {
+    unsigned left = SWEEP_SLOTS;
+    while (left > 0 && atomic_load(&shard->dead_entries) > 0 &&
+           shard->sweep_partition < PARTITION_COUNT) {
         unsigned p = shard->sweep_partition;
-        struct memtable *table = &basin->tables[p];
-        bool found = false;
-        if (basin->partition_shard[p] == shard->index && table->count > 0) {
-            const struct slot *slot = memtable_seek(table, 0);
-            while (slot != NULL && seen < SWEEP_SLOTS) {
-                seen++;
-                struct entry *entry = slot->entry;
-                if (store_database_of(basin, entry->namespace_id) < BASIN_DATABASES) {
-                    slot = memtable_next(table, slot);
-                    continue;
-                }
-                uint64_t hash = slot->hash;
-                shard_remove(shard, table, BASIN_DATABASES, hash, entry);
-                dead--;
-                found = true;
-                slot = memtable_seek(table, hash);
-            }
-            found = slot != NULL && found; /* Again from its start: it is shorter now. */
-        }
-        if (!found) {
+        if (basin->partition_shard[p] != shard->index ||
+            sweep_table(basin, shard, &basin->tables[p], &left)) {
             shard->sweep_partition++;
         }
     }
-    if (shard->sweep_partition == PARTITION_COUNT) {
-        dead = 0;
-    }
-    atomic_store(&shard->dead_entries, dead);
-    return dead > 0;
+    CHECK_SLOW(shard->sweep_partition < PARTITION_COUNT || atomic_load(&shard->dead_entries) == 0);
+    return atomic_load(&shard->dead_entries) > 0 && shard->sweep_partition < PARTITION_COUNT;
 }
 
 /* One slice of a shard's work, under its lock. */
@@ -603,17 +609,6 @@ void basin_get_stats(struct basin *basin, struct basin_stats *stats_out)
         stats_out->start_lsn = manifest->trim_lsn;
         stats_out->generation = manifest->generations[manifest->generation_count - 1].number;
     }
-}
-
-uint64_t basin_memory_used(struct basin *basin)
-{
-    uint64_t used = 0;
-    for (unsigned i = 0; i < basin->shard_count; i++) {
-        struct shard *shard = &basin->shards[i];
-        used += slab_held(shard->slab) +
-                atomic_load_explicit(&shard->values_memory, memory_order_relaxed);
-    }
-    return used;
 }
 
 void basin_reset_stats(struct basin *basin)

@@ -78,7 +78,10 @@ uint64_t basin_end(const struct basin *basin);    /* The LSN of the next append.
 void basin_flush(struct basin *basin);            /* Submit what is buffered; never waits. */
 /* How long the log holds back what is buffered, in µs: flush again by then. 0: it does not. */
 uint64_t basin_held_us(const struct basin *basin);
-void basin_reap(struct basin *basin);        /* Take note of what has completed. */
+void basin_reap(struct basin *basin); /* Take note of what has completed. */
+/* `moved` is called, from any thread and without locks, when another than the callers of basin_reap
+ * has moved the durable LSN. Until basin_close. */
+void basin_set_watcher(struct basin *basin, void (*moved)(void *ctx, uint64_t durable), void *ctx);
 int basin_fd(const struct basin *basin);     /* Readable when basin_reap has work; -1: none. */
 bool basin_dead(const struct basin *basin);  /* W4: reads only. */
 enum status basin_sync(struct basin *basin); /* Blocks until all is on disk. */
@@ -113,8 +116,6 @@ struct basin_stats {
 };
 void basin_get_stats(struct basin *basin, struct basin_stats *stats_out);
 void basin_reset_stats(struct basin *basin);
-/* What maxmemory is compared with: cheap enough for every write. About, while others write. */
-uint64_t basin_memory_used(struct basin *basin);
 
 /* -- Transactions -------------------------------------------------------------------------- */
 

@@ -229,9 +229,10 @@ static enum status change(struct target *target, const struct record *record)
     if (record->op == RECORD_TEXT_WRITE) {
         struct bytes payload = record->payload;
         uint64_t offset = 0;
-        status = !varint_take(&payload, &offset) || offset > UINT32_MAX
+        status = !varint_take(&payload, &offset)
                      ? ST_CORRUPT
                      : text_write(&target->value, offset, payload, target->scratch);
+        status = status == ST_LIMIT ? ST_CORRUPT : status; /* No writer of ours got that far. */
     } else if (record->op == RECORD_CHUNK_APPEND) {
         status = chunk_append(target, record->payload);
     } else {

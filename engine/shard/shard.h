@@ -50,7 +50,8 @@ struct shard {
     _Atomic uint64_t memory_used, memory_held;
     struct value *dead; /* Roots to free in slices. */
     size_t dead_count, dead_capacity;
-    uint32_t sweep_partition; /* Where the sweep of dropped namespaces stands. */
+    uint32_t sweep_partition; /* Where the sweep of dropped namespaces stands, */
+    uint64_t sweep_hash;      /* and at which hash in there. */
     uint64_t gone_lsn[SHARD_GONE_SLOTS];
 
     alignas(64) pthread_mutex_t queue_mutex;

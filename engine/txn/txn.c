@@ -6,6 +6,7 @@
 
 #define SCRATCH_KEEP (64 * 1024)
 #define RECORDS_KEEP (256 * 1024)
+#define ARRAY_KEEP 4096 /* Entries of keys, effects, payloads outside. */
 
 static void woken_by_shard(struct shard_waiter *waiter)
 {
@@ -346,6 +347,31 @@ void txn_retry(struct txn *txn)
     }
 }
 
+/* A command with a million keys is no reason to keep their memory. */
+static void arrays_shrink(struct txn *txn)
+{
+    buf_clear(&txn->records, RECORDS_KEEP);
+    buf_clear(&txn->scratch, SCRATCH_KEEP);
+    if (txn->key_capacity > ARRAY_KEEP) {
+        free(txn->keys);
+        txn->keys = txn->inline_keys;
+        txn->key_capacity = TXN_KEYS_INLINE;
+        txn->key_count = 0;
+    }
+    if (txn->effect_capacity > ARRAY_KEEP) {
+        free(txn->effects);
+        txn->effects = NULL;
+        txn->effect_capacity = 0;
+        txn->effect_count = 0;
+    }
+    if (txn->outside_capacity > ARRAY_KEEP) {
+        free(txn->outside);
+        txn->outside = NULL;
+        txn->outside_capacity = 0;
+        txn->outside_count = 0;
+    }
+}
+
 void txn_cancel(struct txn *txn)
 {
     struct basin *basin = txn->basin;
@@ -364,6 +390,7 @@ void txn_cancel(struct txn *txn)
     if (basin->log != NULL) {
         reservation_drop(txn);
     }
+    arrays_shrink(txn);
 }
 
 /* -- Effects --------------------------------------------------------------------------------- */
@@ -559,8 +586,7 @@ void txn_end(struct txn *txn, uint64_t *wait_lsn_out)
         make_cold(txn);
     }
     txn_unlock(txn);
-    buf_clear(&txn->records, RECORDS_KEEP);
-    buf_clear(&txn->scratch, SCRATCH_KEEP);
+    arrays_shrink(txn);
     txn->changed = false;
     *wait_lsn_out = wait_lsn;
 }

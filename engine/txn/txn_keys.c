@@ -28,16 +28,18 @@ struct entry *txn_live_entry(struct txn *txn, struct txn_key *key)
     return entry != NULL && !expired(txn, entry) ? entry : NULL;
 }
 
-/* W1: who reads this must wait for the log to cover it. */
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* W1: who reads this must wait for the log to cover it, and that the key is in this database
+ * (FLUSHDB, SWAPDB). */
 static void note_read(struct txn *txn, const struct txn_key *key, const struct entry *entry)
 {
     uint64_t lsn = entry != NULL ? entry->lsn : *shard_gone(key->shard, key->place.hash);
-    if (entry == NULL && txn->basin->namespace_lsn[key->place.database] > lsn) {
-        lsn = txn->basin->namespace_lsn[key->place.database];
-    }
-    if (lsn > txn->read_lsn) {
-        txn->read_lsn = lsn;
-    }
+    lsn = later(lsn, txn->basin->namespace_lsn[key->place.database]);
+    txn->read_lsn = later(lsn, txn->read_lsn);
 }
 
 static struct txn_key *key_at(struct txn *txn, unsigned number)

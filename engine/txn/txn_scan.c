@@ -158,6 +158,7 @@ void store_set_namespaces(struct basin *basin, const uint32_t namespaces[BASIN_D
         }
         counter_set(&shard->dead_entries, dead);
         shard->sweep_partition = 0;
+        shard->sweep_hash = 0;
     }
     for (unsigned i = 0; i < BASIN_DATABASES; i++) {
         if (atomic_load(&basin->namespaces[i]) != namespaces[i]) {

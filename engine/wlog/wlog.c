@@ -416,6 +416,29 @@ void wlog_set_waker(struct wlog *log, void (*wake)(void *ctx), void *ctx)
     pthread_mutex_unlock(&log->mutex);
 }
 
+void wlog_set_watcher(struct wlog *log, void (*moved)(void *ctx, uint64_t durable), void *ctx)
+{
+    pthread_mutex_lock(&log->mutex);
+    log->moved = moved;
+    log->moved_ctx = ctx;
+    pthread_mutex_unlock(&log->mutex);
+}
+
+static void tell_moved(struct wlog *log)
+{
+    uint64_t durable = wlog_durable(log);
+    if (atomic_exchange(&log->moved_told, durable) == durable) {
+        return;
+    }
+    pthread_mutex_lock(&log->mutex);
+    void (*moved)(void *, uint64_t) = log->moved;
+    void *ctx = log->moved_ctx;
+    pthread_mutex_unlock(&log->mutex);
+    if (moved != NULL) {
+        moved(ctx, durable);
+    }
+}
+
 /* -- Looking --------------------------------------------------------------------------------- */
 
 int wlog_fd(struct wlog *log)
@@ -425,7 +448,7 @@ int wlog_fd(struct wlog *log)
 
 uint64_t wlog_durable(const struct wlog *log)
 {
-    return atomic_load_explicit(&log->durable, memory_order_acquire);
+    return atomic_load(&log->durable); /* In one order with what its watchers publish. */
 }
 
 uint64_t wlog_end(const struct wlog *log)
@@ -477,6 +500,7 @@ enum status wlog_sync_now(struct wlog *log)
             return ST_IO;
         }
         if (wlog_durable(log) >= target) {
+            tell_moved(log);
             return ST_OK;
         }
         wlog_submit_all(log);
@@ -529,6 +553,7 @@ static void clock_work(struct wlog *log)
         status_ignore(wlog_sync_written(log, all), "a failure has killed the log");
     }
     wlog_tell(log);
+    tell_moved(log);
 }
 
 void wlog_tick(struct wlog *log)

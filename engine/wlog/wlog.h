@@ -111,12 +111,15 @@ void wlog_unreserve(struct wlog *log, uint64_t size);
 uint64_t wlog_append(struct wlog *log, uint64_t reserved, const struct bytes *parts,
                      size_t part_count);
 
-/* Submits what is buffered if fewer than flushes_max are in flight; a completion submits the rest.
+/* Submits what is buffered, unless it had better wait for a flush in flight (wlog_depth.h), for its
+ * company (wlog_hold.h) or, without `always`, for more; a completion or the clock submits the rest.
  * Never waits for the device. Cheap when there is nothing to do. */
 void wlog_flush(struct wlog *log);
 
-/* How long what is buffered still waits for its company (wlog_hold.h), in µs; 0: it does not. Who
- * has appended calls wlog_flush again by then; the clock thread does so late. */
+/* How long what is buffered still waits for its company (wlog_hold.h), in µs; 0: it does not, or
+ * not any more: wlog_flush then submits it. Who has appended does so by then; the clock thread is
+ * late.
+ */
 uint64_t wlog_held_us(const struct wlog *log);
 
 /* Takes note of completed flushes and submits what waited for them. Any thread that polled
@@ -125,7 +128,8 @@ void wlog_reap(struct wlog *log);
 int wlog_fd(struct wlog *log); /* See io_queue_fd. Lent. */
 
 /* Everything up to here survives a power cut. With WLOG_SYNC_EVERYSEC and _NO it lags. One atomic
- * load. */
+ * load, sequentially consistent: who says what it waits for and then looks is not overlooked by who
+ * moves it and then asks who waits. */
 uint64_t wlog_durable(const struct wlog *log);
 uint64_t wlog_end(const struct wlog *log); /* Where the next append goes. */
 bool wlog_dead(const struct wlog *log);
@@ -139,6 +143,10 @@ enum status wlog_sync_now(struct wlog *log);
 /* Called, from any thread and without the log's locks, when the answer of wlog_reserve may have
  * changed from ST_WAIT, or the log has died. */
 void wlog_set_waker(struct wlog *log, void (*wake)(void *ctx), void *ctx);
+
+/* Called likewise when a thread that is not a worker's (the clock's, wlog_sync_now) has moved the
+ * durable LSN. */
+void wlog_set_watcher(struct wlog *log, void (*moved)(void *ctx, uint64_t durable), void *ctx);
 
 /* Segments wholly below lsn, and durable, are no longer needed: recycled as prepared ones, or
  * removed, in the background. The manifest must name a trim_lsn of at least lsn durably before. */

@@ -175,7 +175,7 @@ static void prefix_advance(struct wlog *log)
     atomic_store_explicit(&log->written, written, memory_order_release);
     uint64_t durable = atomic_load(&log->durable);
     if (log->volatile_end <= durable && written > durable) {
-        atomic_store_explicit(&log->durable, written, memory_order_release);
+        atomic_store(&log->durable, written);
     }
 }
 
@@ -285,7 +285,7 @@ enum status wlog_sync_written(struct wlog *log, bool all)
     if (status == ST_OK && !atomic_load(&log->dead) && target > atomic_load(&log->durable)) {
         /* Past volatile_end only durable frames follow. */
         uint64_t durable = log->volatile_end <= target ? atomic_load(&log->written) : target;
-        atomic_store_explicit(&log->durable, durable, memory_order_release);
+        atomic_store(&log->durable, durable);
     }
     pthread_mutex_unlock(&log->mutex);
     pthread_mutex_unlock(&log->sync_mutex);

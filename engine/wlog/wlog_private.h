@@ -166,6 +166,9 @@ struct wlog {
     struct wlog_stats stats;
     void (*wake)(void *ctx);
     void *wake_ctx;
+    void (*moved)(void *ctx, uint64_t durable);
+    void *moved_ctx;
+    _Atomic uint64_t moved_told; /* The durable LSN that was last told. */
     bool stopping;
 
     struct io_queue *queue;

@@ -94,11 +94,13 @@ static enum status lcs_init(struct lcs *lcs, struct bytes a, struct bytes b, boo
                             uint64_t max)
 {
     *lcs = (struct lcs){.a = a, .b = b, .row_size = b.size / 8 + 1};
-    uint64_t bits;
+    /* The limit is on the work: a cell each pair, counted as four bytes, as Redis counts. */
+    uint64_t cells;
     if (a.size >= UINT32_MAX || b.size >= UINT32_MAX ||
-        __builtin_mul_overflow(lcs->row_size, a.size + 1, &bits) || (way_back && bits > max)) {
+        __builtin_mul_overflow(a.size + 1, b.size + 1, &cells) || cells > max / 4) {
         return ST_LIMIT;
     }
+    uint64_t bits = lcs->row_size * (a.size + 1);
     lcs->row = calloc(b.size + 1, sizeof(*lcs->row));
     lcs->row_above = calloc(b.size + 1, sizeof(*lcs->row_above));
     lcs->above = way_back ? calloc(bits, 1) : NULL;

@@ -5,6 +5,7 @@
 #include "src/net/worker.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -302,6 +303,12 @@ static enum status threads_start(struct net *net)
     return status;
 }
 
+/* From a thread of the log. The mailboxes outlive the store. */
+static void durable_moved(void *ctx, uint64_t durable)
+{
+    net_notify(ctx, UINT_MAX, durable);
+}
+
 enum status net_start(struct net *net)
 {
     struct server *server = net->server;
@@ -325,6 +332,7 @@ enum status net_start(struct net *net)
             return status;
         }
     }
+    basin_set_watcher(server->basin, durable_moved, net);
     atomic_store(&signal_fd, net->workers[0].mailbox.fd);
     signals_catch();
     return threads_start(net);

@@ -8,7 +8,8 @@
  * signal
  *
  * all in one total order, so one of them sees the other. A worker at work is not signalled: it
- * looks again before it sleeps.
+ * looks again after it has said that it may be asleep (waits_are_over). The mover is another worker
+ * (settle_log) or a thread of the log (basin_set_watcher).
  *
  * Tried and rejected: sched_yield before the wait, so that clients on the same core fill a larger
  * batch. Two workers on two cores then spend 8.5 us a GET instead of 10.0 (50 clients), but beside
@@ -526,8 +527,12 @@ static void worker_turn(struct worker *worker)
 static bool sit_out_hold(struct worker *worker)
 {
     uint64_t held_us = basin_held_us(worker->basin);
+    if (held_us == 0) {
+        basin_flush(worker->basin); /* A hold that ended since the turn's flush. */
+        return false;
+    }
     if (held_us <= HOLD_AWAKE_US) {
-        return held_us > 0;
+        return true;
     }
     uint64_t now_ns = monotonic_ns();
     if (worker->hold_armed_ns > now_ns) {
@@ -539,11 +544,22 @@ static bool sit_out_hold(struct worker *worker)
     return timerfd_settime(worker->hold_fd, 0, &left, NULL) != 0;
 }
 
+/* N1: what became durable after the turn's last look, by a thread that found us at work. Called
+ * after mailbox_may_sleep: whoever moves the durable LSN from now on signals. */
+static bool waits_are_over(struct worker *worker)
+{
+    return (worker->gated.count > 0 &&
+            queue_heap_key(&worker->gated) <= basin_durable(worker->basin)) ||
+           (worker->parked.count > 0 &&
+            queue_heap_key(&worker->parked) <= basin_synced(worker->basin));
+}
+
 void worker_run(struct worker *worker)
 {
     while (!worker->finished) {
         int flags = EVLOOP_ONCE;
-        if (worker_busy(worker) || sit_out_hold(worker) || !mailbox_may_sleep(&worker->mailbox)) {
+        if (worker_busy(worker) || sit_out_hold(worker) || !mailbox_may_sleep(&worker->mailbox) ||
+            waits_are_over(worker)) {
             flags |= EVLOOP_NONBLOCK;
         }
         if (event_base_loop(worker->base, flags) < 0) {

@@ -227,6 +227,85 @@ TEST(flushes_and_swaps_of_databases_survive_a_restart_and_free_their_memory)
     basin_close(basin);
 }
 
+static enum status write_far(struct txn *txn, void *ctx)
+{
+    return txn_text_write(txn, 0, *(uint64_t *)ctx, bytes_of_text("end"));
+}
+
+static enum status size_of_text(struct txn *txn, void *ctx)
+{
+    struct value value;
+    enum status status = txn_read(txn, 0, &value);
+    *(uint64_t *)ctx = status == ST_OK && value.type == VALUE_STRING ? text_size(&value) : 0;
+    return status;
+}
+
+TEST(a_string_that_grows_past_four_gigabytes_survives_a_restart)
+{
+    const char *dir = test_dir();
+    struct basin *basin = open_store(dir, IO_ROAD_AUTO);
+    struct session session;
+    session_open(&session, basin);
+    uint64_t offset = (1ull << 32) + 5;
+    struct bytes key = bytes_of_text("k");
+    EXPECT_INT(session_run(&session, 0, &key, 1, false, 256, write_far, &offset), ST_OK);
+    session_close(&session);
+    basin_close(basin);
+    basin = open_store(dir, IO_ROAD_AUTO);
+    session_open(&session, basin);
+    uint64_t size = 0;
+    EXPECT_INT(session_run(&session, 0, &key, 1, false, 0, size_of_text, &size), ST_OK);
+    EXPECT(size == offset + 3);
+    session_close(&session);
+    basin_close(basin);
+}
+
+static enum status flush_one(struct txn *txn, void *ctx)
+{
+    (void)ctx;
+    return txn_flush_database(txn, 0);
+}
+
+static uint64_t memory_used(struct basin *basin)
+{
+    struct basin_stats stats;
+    basin_get_stats(basin, &stats);
+    return stats.memory_used;
+}
+
+/* A partition holds more live keys than a slice looks at, so slices end inside it. */
+TEST(a_flushed_database_gives_all_its_memory_back_while_another_lives)
+{
+    struct basin_options options = basin_options_default();
+    options.memory_only = true;
+    struct basin *basin;
+    EXPECT_INT(basin_open(&options, &basin), ST_OK);
+    struct session session;
+    session_open(&session, basin);
+    char key[32];
+    static char value[500];
+    EXPECT_INT(session_run(&session, 0, NULL, 0, true, 256, swap, NULL), ST_OK);
+    for (int i = 0; i < 600000; i++) {
+        snprintf(key, sizeof(key), "live%d", i);
+        EXPECT_INT(session_set(&session, key, bytes_of_text("v")), ST_OK);
+    }
+    EXPECT_INT(session_run(&session, 0, NULL, 0, true, 256, swap, NULL), ST_OK);
+    uint64_t before = memory_used(basin);
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof(key), "dead%d", i);
+        EXPECT_INT(session_set(&session, key, bytes_of(value, sizeof(value))), ST_OK);
+    }
+    uint64_t full = memory_used(basin);
+    EXPECT(full > before + 20000 * sizeof(value));
+    EXPECT_INT(session_run(&session, 0, NULL, 0, true, 256, flush_one, NULL), ST_OK);
+    while (basin_tick(basin, session.txn, 0, 1, 2000, 1000)) {
+    }
+    uint64_t after = memory_used(basin);
+    EXPECT(after < before + (full - before) / 20);
+    session_close(&session);
+    basin_close(basin);
+}
+
 /* -- Scan -------------------------------------------------------------------------------------- */
 
 struct scan {

@@ -124,6 +124,31 @@ TEST(w1_what_speaks_of_the_whole_keyspace_waits_for_the_last_effect_of_all)
     close_simulated();
 }
 
+static enum status swap(struct txn *txn, void *ctx)
+{
+    (void)ctx;
+    return txn_swap_databases(txn, 0, 1);
+}
+
+TEST(w1_a_read_after_a_swap_of_databases_waits_for_the_swap)
+{
+    open_simulated();
+    lsn_of_set("a");
+    make_durable();
+    EXPECT_INT(session_run(&session, 0, NULL, 0, true, 256, swap, NULL), ST_OK);
+    lsn_of_set("b");
+    make_durable();
+    EXPECT_INT(lsn_of_get("b"), 0);
+    EXPECT_INT(session_run(&session, 0, NULL, 0, true, 256, swap, NULL), ST_OK);
+    uint64_t swapped = session.wait_lsn;
+    EXPECT(swapped > 0);
+    EXPECT_INT(lsn_of_get("a"), swapped); /* There, and old, but here only by the swap. */
+    EXPECT_INT(lsn_of_get("b"), swapped);
+    make_durable();
+    EXPECT_INT(lsn_of_get("a"), 0);
+    close_simulated();
+}
+
 TEST(w4_after_a_failed_flush_writes_are_refused_and_reads_go_on)
 {
     open_simulated();
