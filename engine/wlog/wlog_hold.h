@@ -10,9 +10,9 @@
  * and has brought less than half of what was hoped for is not tried again for the next fifteen
  * flushes. One client alone is never held: its return is the whole crowd.
  *
- * Measured, SET always, 50 clients, 2 cores, medians of three, without and with holds of at most
- * 1/2, 3/4, 1 and 3/2 of a flush time: where a flush takes 0.13 ms, 81, 83, 91, 95 and 86 k/s;
- * where it takes 1.6 ms, 15.0, 18.6, 20.1 and 19.3 k/s, with a p50 of 3.15, 2.37, 2.27 and 2.43 ms.
+ * Measured, SET always on 2 cores, without and with a bound of 3/4, medians of three: where a flush
+ * takes 0.13 ms, 73 and 85 k/s at 50 clients, 12.8 and 16.9 at 4; where it takes 1.6 ms, 14.6 and
+ * 19.5 at 50 (p50 3.24 and 2.38 ms), 1.23 and 2.34 at 4. Other bounds: docs/MEASUREMENTS.md.
  *
  * Thread: begin and end with the log's mutex; the questions by anybody.
  */
