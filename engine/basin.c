@@ -365,6 +365,12 @@ static uint64_t now_us(struct basin *basin)
     return io_now_us(basin->io);
 }
 
+/* Of a dropped namespace: the sweep's, nobody else's. */
+static bool entry_dropped(const struct basin *basin, const struct entry *entry)
+{
+    return store_database_of(basin, entry->namespace_id) == BASIN_DATABASES;
+}
+
 /* Deletes what is due among the keys of one hash; they share a heap row. */
 static enum status expire_hash(struct txn *txn, struct shard *shard, uint64_t hash)
 {
@@ -375,7 +381,7 @@ static enum status expire_hash(struct txn *txn, struct shard *shard, uint64_t ha
         struct entry *entry = slot->entry;
         int64_t expiry_ms = entry_expiry(entry);
         bool due = expiry_ms != EXPIRY_NONE && expiry_ms <= (int64_t)txn->now_ms &&
-                   store_database_of(basin, entry->namespace_id) < BASIN_DATABASES;
+                   !entry_dropped(basin, entry);
         if (!due) {
             slot = memtable_next(table, slot);
             continue;
@@ -404,8 +410,7 @@ static void expiry_rebuild(struct basin *basin, struct shard *shard)
         for (const struct slot *slot = memtable_seek(table, 0); slot != NULL;
              slot = memtable_next(table, slot)) {
             int64_t expiry_ms = entry_expiry(slot->entry);
-            if (expiry_ms == EXPIRY_NONE ||
-                store_database_of(basin, slot->entry->namespace_id) == BASIN_DATABASES) {
+            if (expiry_ms == EXPIRY_NONE || entry_dropped(basin, slot->entry)) {
                 continue;
             }
             if (expiry_reserve(&fresh) != ST_OK) {
@@ -435,7 +440,7 @@ static bool sweep_table(struct basin *basin, struct shard *shard, struct memtabl
     const struct slot *slot = memtable_seek(table, shard->sweep_hash);
     for (; slot != NULL && *left > 0; --*left) {
         uint64_t hash = slot->hash;
-        if (store_database_of(basin, slot->entry->namespace_id) < BASIN_DATABASES) {
+        if (!entry_dropped(basin, slot->entry)) {
             slot = memtable_next(table, slot);
             continue;
         }

@@ -28,18 +28,12 @@ struct entry *txn_live_entry(struct txn *txn, struct txn_key *key)
     return entry != NULL && !expired(txn, entry) ? entry : NULL;
 }
 
-static uint64_t later(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* W1: who reads this must wait for the log to cover it, and that the key is in this database
  * (FLUSHDB, SWAPDB). */
 static void note_read(struct txn *txn, const struct txn_key *key, const struct entry *entry)
 {
-    uint64_t lsn = entry != NULL ? entry->lsn : *shard_gone(key->shard, key->place.hash);
-    lsn = later(lsn, txn->basin->namespace_lsn[key->place.database]);
-    txn->read_lsn = later(lsn, txn->read_lsn);
+    txn_saw(txn, entry != NULL ? entry->lsn : *shard_gone(key->shard, key->place.hash));
+    txn_saw(txn, txn->basin->namespace_lsn[key->place.database]);
 }
 
 static struct txn_key *key_at(struct txn *txn, unsigned number)

@@ -107,6 +107,14 @@ static inline bool txn_logs(const struct txn *txn)
 enum status txn_add_shard(struct txn *txn, unsigned index);
 void txn_unlock(struct txn *txn);
 
+/* W1: the reply shows what this LSN did, and waits for it. */
+static inline void txn_saw(struct txn *txn, uint64_t lsn)
+{
+    if (lsn > txn->read_lsn) {
+        txn->read_lsn = lsn;
+    }
+}
+
 /* -- txn_keys.c ------------------------------------------------------------------------------- */
 
 /* The entry as it stands in the table, expired or not; NULL: none. */

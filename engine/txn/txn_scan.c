@@ -14,13 +14,9 @@ static void note_read_all(struct txn *txn, unsigned database)
     struct basin *basin = txn->basin;
     CHECK(txn->locked && txn->whole);
     for (unsigned i = 0; i < basin->shard_count; i++) {
-        if (basin->shards[i].last_lsn > txn->read_lsn) {
-            txn->read_lsn = basin->shards[i].last_lsn;
-        }
+        txn_saw(txn, basin->shards[i].last_lsn);
     }
-    if (basin->namespace_lsn[database] > txn->read_lsn) {
-        txn->read_lsn = basin->namespace_lsn[database];
-    }
+    txn_saw(txn, basin->namespace_lsn[database]);
 }
 
 static bool entry_counts(const struct txn *txn, const struct entry *entry, uint32_t namespace_id)

@@ -1,5 +1,7 @@
 #include "engine/wlog/wlog_depth.h"
 
+#include "engine/wlog/wlog_mean.h"
+
 #define WINDOW 16  /* Flushes between two decisions. */
 #define WINDOWS 16 /* The last of so many tries the other way. */
 #define DEEP_MIN_US 500
@@ -11,20 +13,9 @@ void wlog_depth_init(struct wlog_depth *depth, unsigned max)
     atomic_store(&depth->now, max);
 }
 
-static void average(uint64_t *mean, uint64_t took_us)
-{
-    if (*mean == 0) {
-        *mean = took_us * 16;
-        return;
-    }
-    /* A hiccup of the device says little about the way its writes run. */
-    uint64_t took = took_us * 16 < *mean * 4 ? took_us * 16 : *mean * 4;
-    *mean = *mean - *mean / 16 + took / 16;
-}
-
 void wlog_depth_learn(struct wlog_depth *depth, bool beside, uint64_t took_us)
 {
-    average(beside ? &depth->beside : &depth->alone, took_us);
+    wlog_mean_add(beside ? &depth->beside : &depth->alone, took_us);
     if (++depth->count % WINDOW != 0) {
         return;
     }

@@ -24,7 +24,7 @@ struct wlog_depth {
     _Atomic unsigned now;
     bool deep;              /* What pays, as far as known. */
     unsigned count;         /* Flushes learned from. */
-    uint64_t alone, beside; /* Moving averages, 1/16 µs; 0: none yet. */
+    uint64_t alone, beside; /* See wlog_mean.h. */
 };
 
 void wlog_depth_init(struct wlog_depth *depth, unsigned max);

@@ -1,5 +1,7 @@
 #include "engine/wlog/wlog_hold.h"
 
+#include "engine/wlog/wlog_mean.h"
+
 /* What is left of a crowd may be late or gone: seven of eight are enough. */
 #define ENOUGH(count) ((count) - (count) / 8)
 #define SKIP 15
@@ -7,13 +9,7 @@
 void wlog_hold_begin(struct wlog_hold *hold, uint64_t appends, uint64_t carried, uint64_t took_us,
                      uint64_t now_us)
 {
-    /* A hiccup of the device is no reason to wait longer. */
-    uint64_t took = took_us * 16;
-    if (hold->flush_us == 0) {
-        hold->flush_us = took;
-    }
-    took = took < hold->flush_us * 4 ? took : hold->flush_us * 4;
-    hold->flush_us = hold->flush_us - hold->flush_us / 16 + took / 16;
+    wlog_mean_add(&hold->flush_us, took_us);
     if (hold->skip > 0) {
         hold->skip--;
         return;

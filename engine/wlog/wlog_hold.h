@@ -27,7 +27,7 @@ struct wlog_hold {
     _Atomic uint64_t until_us; /* 0: nothing is held. */
     _Atomic uint64_t target;   /* Count of all appends at which it ends. */
     uint64_t begun;            /* Count of all appends when it began. */
-    uint64_t flush_us;         /* Moving average, 1/16 µs; 0: none yet. */
+    uint64_t flush_us;         /* See wlog_mean.h. */
     unsigned skip;             /* Flushes that are not held. */
 };
 

@@ -21,7 +21,7 @@ static void default_apply(struct config *config, const struct directive *row)
 {
     char **arguments;
     size_t count;
-    bool split = row->kind == KIND_LIMITS || row->kind == KIND_BIND || row->kind == KIND_SAVE;
+    bool split = row->kind == KIND_BIND || row->kind == KIND_SAVE;
     char *whole[] = {(char *)(uintptr_t)row->standard};
     CHECK(arguments_split(bytes_of_text(split ? row->standard : ""), &arguments, &count));
     char error[CONFIG_ERROR_MAX];
@@ -239,7 +239,7 @@ static bool change_parse(struct change *change, struct bytes text, char *error)
     if (memchr(text.data, '\0', text.size) != NULL) {
         return refuse_pair(row, "argument holds a NUL byte", error);
     }
-    bool split = row->kind == KIND_LIMITS || (row->kind == KIND_SAVE && text.size > 0);
+    bool split = row->kind == KIND_SAVE && text.size > 0;
     char *whole = strndup(text.size == 0 ? "" : text.data, text.size);
     CHECK(whole != NULL);
     char **arguments = NULL;

@@ -177,14 +177,6 @@ static bool include_read(struct config *config, const char *pattern, const struc
     return fine;
 }
 
-/* All classes in one quoted word are as good as in many. */
-static bool limits_split(const struct directive *row, char *const *arguments, size_t count,
-                         char ***words_out, size_t *word_count_out)
-{
-    return row->kind == KIND_LIMITS && count == 1 &&
-           arguments_split(bytes_of_text(arguments[0]), words_out, word_count_out);
-}
-
 static bool directive_read(struct config *config, char *const *arguments, size_t count,
                            const struct place *place, char *error)
 {
@@ -199,15 +191,7 @@ static bool directive_read(struct config *config, char *const *arguments, size_t
     }
     struct directive_value value;
     char reason[CONFIG_ERROR_MAX];
-    char **words;
-    size_t word_count;
-    bool split = limits_split(row, arguments + 1, count - 1, &words, &word_count);
-    bool fine = split ? directive_parse(row, words, word_count, &value, reason)
-                      : directive_parse(row, arguments + 1, count - 1, &value, reason);
-    if (split) {
-        arguments_free(words, word_count);
-    }
-    if (!fine) {
+    if (!directive_parse(row, arguments + 1, count - 1, &value, reason)) {
         return refuse_at(place, "%s: %s", row->name, reason, error);
     }
     directive_apply(config, row, &value, config->save_read);

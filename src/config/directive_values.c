@@ -167,8 +167,8 @@ static int client_class(const char *name)
     return -1;
 }
 
-static bool limits_parse(char *const *arguments, size_t count, struct directive_value *value,
-                         char *error)
+static bool limits_parse_words(char *const *arguments, size_t count, struct directive_value *value,
+                               char *error)
 {
     if (count == 0 || count % 4 != 0) {
         return refuse(error, "Wrong number of arguments in buffer limit configuration.");
@@ -188,6 +188,23 @@ static bool limits_parse(char *const *arguments, size_t count, struct directive_
         value->limits_given[class] = true;
     }
     return true;
+}
+
+/* All classes may also come in one word, as CONFIG SET gives them. */
+static bool limits_parse(char *const *arguments, size_t count, struct directive_value *value,
+                         char *error)
+{
+    if (count != 1) {
+        return limits_parse_words(arguments, count, value, error);
+    }
+    char **words;
+    size_t word_count;
+    if (!arguments_split(bytes_of_text(arguments[0]), &words, &word_count)) {
+        return refuse(error, "quotes do not match");
+    }
+    bool fine = limits_parse_words(words, word_count, value, error);
+    arguments_free(words, word_count);
+    return fine;
 }
 
 bool directive_parse(const struct directive *row, char *const *arguments, size_t count,

@@ -4,8 +4,8 @@
  * So each says in waits_lsn what it waits for before it looks at the durable LSN for the last time,
  * and whoever finds it moved looks at the others' waits_lsn afterwards:
  *
- *     sleeper:  waits_lsn = x;  durable ≥ x? → open      mover:  durable = y;  waits_lsn ≤ y? →
- * signal
+ *     sleeper:  waits_lsn = x;  durable ≥ x? → open
+ *     mover:    durable = y;    waits_lsn ≤ y? → signal
  *
  * all in one total order, so one of them sees the other. A worker at work is not signalled: it
  * looks again after it has said that it may be asleep (waits_are_over). The mover is another worker
