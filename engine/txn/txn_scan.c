@@ -8,6 +8,8 @@
  * keys that share them. */
 #define CURSOR_SHIFT 16
 
+#define RANDOM_STEPS 32
+
 /* W1: an answer about many keys waits for the last effect on any of their shards. */
 static void note_read_all(struct txn *txn, unsigned database)
 {
@@ -75,14 +77,16 @@ uint64_t txn_database_size(struct txn *txn, unsigned database)
     return size;
 }
 
-/* The first key of the database at or after a hash; NULL: none up to the end. */
-static struct entry *first_from(struct txn *txn, uint32_t namespace_id, uint64_t from)
+/* The key of the database at or after a hash that comes after `skip` others; NULL: none up to the
+ * end, and skip says how many are still to be passed over. */
+static struct entry *next_from(struct txn *txn, uint32_t namespace_id, uint64_t from,
+                               uint64_t *skip)
 {
     for (unsigned p = hash_partition(from); p < PARTITION_COUNT; p++) {
         const struct memtable *table = &txn->basin->tables[p];
         for (const struct slot *slot = memtable_seek(table, from); slot != NULL;
              slot = memtable_next(table, slot)) {
-            if (entry_counts(txn, slot->entry, namespace_id)) {
+            if (entry_counts(txn, slot->entry, namespace_id) && (*skip)-- == 0) {
                 return slot->entry;
             }
         }
@@ -93,14 +97,19 @@ static struct entry *first_from(struct txn *txn, uint32_t namespace_id, uint64_t
 
 void txn_random_key(struct txn *txn, unsigned database, struct bytes *name_out, bool *found_out)
 {
-    *found_out = txn_database_size(txn, database) > 0;
-    if (!*found_out) {
+    uint64_t size = txn_database_size(txn, database);
+    *found_out = size > 0;
+    if (size == 0) {
         return;
     }
     uint32_t namespace_id = atomic_load(&txn->basin->namespaces[database]);
-    struct entry *entry = first_from(txn, namespace_id, txn_random(txn));
-    if (entry == NULL) {
-        entry = first_from(txn, namespace_id, 0);
+    /* A random hash alone would favour keys behind wide gaps. Some steps on from there, the pick is
+     * even among few keys and nearly so among many. */
+    uint64_t skip = txn_random(txn) % (size < RANDOM_STEPS ? size : RANDOM_STEPS);
+    struct entry *entry = next_from(txn, namespace_id, txn_random(txn), &skip);
+    for (int round = 0; entry == NULL && round < 2; round++) {
+        entry = next_from(txn, namespace_id, 0, &skip);
+        skip = 0; /* Fewer live than counted: the rest has expired. */
     }
     *found_out = entry != NULL; /* NULL: all that is left has expired. */
     if (entry != NULL) {
