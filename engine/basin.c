@@ -21,7 +21,16 @@ struct basin_options basin_options_default(void)
         .unflushed_max = 64ull << 20,
         .flushes_max = 4,
         .road = IO_ROAD_AUTO,
-        .limits = {.list_max_listpack_size = -2},
+        .limits = {.list_max_listpack_size = -2,
+                   .hash_max_listpack_entries = 512,
+                   .hash_max_listpack_value = 64,
+                   .set_max_intset_entries = 512,
+                   .set_max_listpack_entries = 128,
+                   .set_max_listpack_value = 64,
+                   .zset_max_listpack_entries = 128,
+                   .zset_max_listpack_value = 64,
+                   .stream_node_max_bytes = 4096,
+                   .stream_node_max_entries = 100},
     };
 }
 
@@ -225,6 +234,8 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
         status = manifest_open(basin, options->shards);
     }
     if (status == ST_OK) {
+        basin->limits.hash_seed =
+            hash_key(&basin->manifest.secret, UINT32_MAX, bytes_of_text("elements of values"));
         status = shards_open(basin);
     }
     if (status == ST_OK && !basin->memory_only) {
@@ -349,8 +360,13 @@ void basin_set_sync(struct basin *basin, enum wlog_sync sync)
 
 void basin_set_limits(struct basin *basin, const struct value_limits *limits)
 {
-    __atomic_store_n(&basin->limits.list_max_listpack_size, limits->list_max_listpack_size,
-                     __ATOMIC_RELAXED);
+    /* Words that are read without a lock, each by itself; the seed is the store's and stays. */
+    const int64_t *from = &limits->list_max_listpack_size;
+    int64_t *to = &basin->limits.list_max_listpack_size;
+    static_assert(offsetof(struct value_limits, list_max_listpack_size) == 0);
+    for (size_t i = 0; i < offsetof(struct value_limits, hash_seed) / sizeof(*to); i++) {
+        __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+    }
 }
 
 /* -- Background work ------------------------------------------------------------------------- */

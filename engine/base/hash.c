@@ -17,6 +17,11 @@ uint64_t hash_key(const struct hash_secret *secret, uint32_t namespace_id, struc
     return hash;
 }
 
+uint64_t hash_element(struct bytes element, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(element.data, element.size, seed);
+}
+
 uint64_t hash_checksum(struct bytes bytes)
 {
     return XXH3_64bits(bytes.data, bytes.size);

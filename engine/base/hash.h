@@ -24,6 +24,9 @@ static inline unsigned hash_partition(uint64_t hash)
     return (unsigned)(hash >> (64 - PARTITION_BITS));
 }
 
+/* XXH3-64 of an element of a value, with a seed drawn from the store's secret. */
+uint64_t hash_element(struct bytes element, uint64_t seed);
+
 /* Plain XXH3-64, for checksums. */
 uint64_t hash_checksum(struct bytes bytes);
 

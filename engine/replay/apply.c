@@ -206,7 +206,8 @@ static enum status chunk_append(struct target *target, struct bytes payload)
 
 static enum value_type type_of(enum record_op op)
 {
-    return op == RECORD_TEXT_WRITE     ? VALUE_STRING
+    return op >= RECORD_VALUE_FIRST    ? VALUE_OP_TYPE((unsigned)op)
+           : op == RECORD_TEXT_WRITE   ? VALUE_STRING
            : op == RECORD_CHUNK_APPEND ? VALUE_CHUNKS
                                        : VALUE_LIST;
 }
@@ -216,9 +217,7 @@ static enum status change(struct target *target, const struct record *record)
 {
     enum value_type type = type_of(record->op);
     if (target->entry == NULL) {
-        target->value = type == VALUE_LIST     ? list_empty()
-                        : type == VALUE_CHUNKS ? chunks_empty()
-                                               : (struct value){.type = VALUE_STRING};
+        target->value = value_empty(type);
     }
     if (target->value.type != type) {
         return ST_CORRUPT;
@@ -235,11 +234,15 @@ static enum status change(struct target *target, const struct record *record)
         status = status == ST_LIMIT ? ST_CORRUPT : status; /* No writer of ours got that far. */
     } else if (record->op == RECORD_CHUNK_APPEND) {
         status = chunk_append(target, record->payload);
+    } else if (record->op >= RECORD_VALUE_FIRST) {
+        struct value_change done;
+        status = value_apply(&target->value, (unsigned)record->op, record->payload,
+                             &target->basin->limits, target->scratch, &done);
     } else {
         status = list_change(target, record);
     }
-    if (status == ST_OK && type == VALUE_LIST && list_count(&target->value) == 0) {
-        return ST_CORRUPT; /* An emptied list is logged as a deletion. */
+    if (status == ST_OK && value_vanishes(&target->value)) {
+        return ST_CORRUPT; /* What becomes empty is logged as a deletion. */
     }
     return status == ST_OK ? store(target) : status;
 }

@@ -2,6 +2,7 @@
  *
  *     txn.c         plan, lock, reserve, end
  *     txn_keys.c    find, read, put, delete, expire, rename, copy
+ *     txn_change.c  what all typed changes have in common
  *     txn_values.c  typed changes: text, list, chunks
  *     txn_scan.c    the whole keyspace
  *     loader.c      simulated misses: brings "cold" entries back a moment later

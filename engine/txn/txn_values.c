@@ -1,155 +1,8 @@
-/* Typed changes. Each has the same road:
- *
- *     change_begin   an expired value goes; the value as it is, or empty; room in the log
- *     (record)       unless the result is small, the effect is written down as it was asked for
- *     change         on the value, packed ones in the scratch buffer
- *     change_end     a small result is written down as it is ("blind"); stored; the record closed
- *
- * When the change or the store fails the record is dropped and nothing has happened.
- */
-#include "engine/txn/txn_private.h"
+/* Typed changes of texts, lists and chunk collections; those of the newer types are in txn_hash.c
+ * and its like. See txn_change.h for the road that each takes. */
+#include "engine/txn/txn_change.h"
 
 #include "engine/base/check.h"
-
-struct change {
-    struct txn *txn;
-    unsigned number;
-    struct txn_key *key;
-    struct value value;
-    int64_t expiry_ms;
-    uint64_t memory_before;
-    void *root_before;
-    bool blind;  /* Log the result, not the change. */
-    bool record; /* A record is open. */
-};
-
-/* growth: bytes that the change may add to the packed form; payload: of its record. */
-static enum status change_begin(struct txn *txn, unsigned number, struct value empty,
-                                uint64_t growth, uint64_t payload, struct change *change)
-{
-    CHECK(txn->locked && number < txn->key_count);
-    struct txn_key *key = &txn->keys[number];
-    /* One room for all that may follow, so that nothing changes before it is granted: the deletion
-     * of an expired value, and the record in either form. */
-    enum status status = txn_room(txn, 2 * (RECORD_HEADER_SIZE + key->place.name.size) + 8 +
-                                           payload + 2 * TXN_BLIND_MAX);
-    struct entry *entry = NULL;
-    if (status == ST_OK) {
-        status = txn_prepare(txn, number, &entry);
-    }
-    if (status != ST_OK) {
-        return status;
-    }
-    *change = (struct change){.txn = txn, .number = number, .key = key};
-    change->value = entry != NULL ? entry_value(entry) : empty;
-    change->expiry_ms = entry != NULL ? entry_expiry(entry) : EXPIRY_NONE;
-    change->memory_before = value_memory(&change->value);
-    change->root_before = change->value.shape == VALUE_CLAST ? change->value.root : NULL;
-    change->blind =
-        change->value.shape == VALUE_PACKED && change->value.packed.size + growth <= TXN_BLIND_MAX;
-    txn->scratch.size = 0;
-    return ST_OK;
-}
-
-/* Opens the record of the change as it was asked for; false: not wanted, see status. */
-static bool change_record(struct change *change, enum record_op op, uint64_t payload,
-                          enum status *status)
-{
-    if (change->blind || !txn_logs(change->txn)) {
-        return false;
-    }
-    *status = txn_effect_open(change->txn, op, change->key->place.namespace_id,
-                              change->key->place.name, payload);
-    change->record = *status == ST_OK;
-    return change->record;
-}
-
-static void put_varint(struct change *change, uint64_t value)
-{
-    struct buf *records = &change->txn->records;
-    unsigned char bytes[VARINT_MAX];
-    status_ignore(buf_append(records, bytes_of(bytes, varint_store(bytes, value))),
-                  "room was made when the record was opened");
-}
-
-static void put_bytes(struct change *change, struct bytes bytes)
-{
-    status_ignore(buf_append(&change->txn->records, bytes),
-                  "room was made when the record was opened");
-}
-
-static void put_byte(struct change *change, unsigned char byte)
-{
-    put_bytes(change, bytes_of(&byte, 1));
-}
-
-static bool value_is_empty(const struct value *value)
-{
-    return value->type == VALUE_LIST && list_count(value) == 0;
-}
-
-/* The change freed the root that the entry still names. */
-static void root_left(struct change *change)
-{
-    if (change->root_before != NULL && change->value.shape == VALUE_PACKED) {
-        shard_root_gone(change->key->shard, txn_entry(change->txn, change->key),
-                        change->memory_before);
-    }
-}
-
-static enum status change_delete(struct change *change)
-{
-    struct txn *txn = change->txn;
-    struct entry *entry = txn_entry(txn, change->key);
-    if (change->record) {
-        txn_effect_drop(txn);
-        change->record = false;
-    }
-    if (change->value.shape == VALUE_CLAST && change->value.root != change->root_before) {
-        value_free(&change->value);
-    }
-    if (entry == NULL) {
-        return ST_OK;
-    }
-    root_left(change);
-    return txn_delete_entry(txn, change->number, change->key->shard, change->key->place.table,
-                            change->key->place.hash, entry);
-}
-
-static enum status change_end(struct change *change, enum status status)
-{
-    struct txn *txn = change->txn;
-    struct value *value = &change->value;
-    void *root = value->shape == VALUE_CLAST ? value->root : NULL;
-    if (status == ST_OK && value_is_empty(value)) {
-        return change_delete(change);
-    }
-    if (status == ST_OK && change->blind && txn_logs(txn)) {
-        status = txn_log_put(txn, change->number, value, change->expiry_ms);
-        change->record = status == ST_OK;
-    }
-    if (status == ST_OK) {
-        if (root != NULL && root == change->root_before) {
-            shard_note_memory(change->key->shard, change->memory_before, value_memory(value));
-        }
-        root_left(change);
-        status = txn_store(txn, change->key, value, change->expiry_ms);
-    }
-    if (status != ST_OK) {
-        if (change->record) {
-            txn_effect_drop(txn);
-        }
-        if (root != NULL && root != change->root_before) {
-            value_free(value);
-        }
-        return status;
-    }
-    txn->changed = true;
-    if (change->record) {
-        txn_effect_close(txn, change->number, change->key->shard, change->key->place.hash);
-    }
-    return ST_OK;
-}
 
 /* -- Text ------------------------------------------------------------------------------------ */
 
@@ -163,8 +16,8 @@ enum status txn_text_write(struct txn *txn, unsigned number, uint64_t offset, st
         return status;
     }
     if (change_record(&change, RECORD_TEXT_WRITE, payload, &status)) {
-        put_varint(&change, offset);
-        put_bytes(&change, text);
+        change_put_varint(&change, offset);
+        change_put_bytes(&change, text);
     }
     if (status == ST_OK) {
         status = text_write(&change.value, offset, text, &txn->scratch);
@@ -193,10 +46,10 @@ enum status txn_list_push(struct txn *txn, unsigned number, unsigned side,
         return status;
     }
     if (change_record(&change, RECORD_LIST_PUSH, 1 + size, &status)) {
-        put_byte(&change, (unsigned char)side);
+        change_put_byte(&change, (unsigned char)side);
         for (size_t i = 0; i < count; i++) {
-            put_varint(&change, elements[i].size);
-            put_bytes(&change, elements[i]);
+            change_put_varint(&change, elements[i].size);
+            change_put_bytes(&change, elements[i]);
         }
     }
     if (status == ST_OK) {
@@ -214,8 +67,8 @@ enum status txn_list_pop(struct txn *txn, unsigned number, unsigned side, uint64
         return status;
     }
     if (change_record(&change, RECORD_LIST_POP, 1 + VARINT_MAX, &status)) {
-        put_byte(&change, (unsigned char)side);
-        put_varint(&change, count);
+        change_put_byte(&change, (unsigned char)side);
+        change_put_varint(&change, count);
     }
     if (status == ST_OK) {
         status = list_pop(&change.value, (enum list_side)side, count, &txn->scratch);
@@ -232,8 +85,8 @@ enum status txn_list_set(struct txn *txn, unsigned number, uint64_t index, struc
         return status;
     }
     if (change_record(&change, RECORD_LIST_SET, payload, &status)) {
-        put_varint(&change, index);
-        put_bytes(&change, element);
+        change_put_varint(&change, index);
+        change_put_bytes(&change, element);
     }
     if (status == ST_OK) {
         status = list_set(&change.value, index, element, &txn->basin->limits, &txn->scratch);
@@ -250,8 +103,8 @@ enum status txn_list_insert(struct txn *txn, unsigned number, uint64_t index, st
         return status;
     }
     if (change_record(&change, RECORD_LIST_INSERT, payload, &status)) {
-        put_varint(&change, index);
-        put_bytes(&change, element);
+        change_put_varint(&change, index);
+        change_put_bytes(&change, element);
     }
     if (status == ST_OK) {
         status = list_insert(&change.value, index, element, &txn->basin->limits, &txn->scratch);
@@ -269,7 +122,7 @@ enum status txn_list_remove(struct txn *txn, unsigned number, const uint64_t *in
     }
     if (change_record(&change, RECORD_LIST_REMOVE, payload, &status)) {
         for (size_t i = 0; i < count; i++) {
-            put_varint(&change, indexes[i]);
+            change_put_varint(&change, indexes[i]);
         }
     }
     if (status == ST_OK) {
@@ -286,8 +139,8 @@ enum status txn_list_trim(struct txn *txn, unsigned number, uint64_t first, uint
         return status;
     }
     if (change_record(&change, RECORD_LIST_TRIM, 2 * VARINT_MAX, &status)) {
-        put_varint(&change, first);
-        put_varint(&change, count);
+        change_put_varint(&change, first);
+        change_put_varint(&change, count);
     }
     if (status == ST_OK) {
         status = list_trim(&change.value, first, count, &txn->scratch);
@@ -336,8 +189,8 @@ enum status txn_chunk_append(struct txn *txn, unsigned number, const struct byte
     change.blind = false; /* The record carries content only; digests are computed again. */
     if (change_record(&change, RECORD_CHUNK_APPEND, payload, &status)) {
         for (size_t i = 0; i < fresh_count; i++) {
-            put_varint(&change, fresh[i].size);
-            put_bytes(&change, fresh[i]);
+            change_put_varint(&change, fresh[i].size);
+            change_put_bytes(&change, fresh[i]);
         }
     }
     if (status == ST_OK) {

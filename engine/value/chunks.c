@@ -5,6 +5,7 @@
 #include "engine/value/chunks_private.h"
 #include "engine/value/chunks_root.h"
 #include "engine/value/packed.h"
+#include "engine/value/value_class.h"
 
 #include <stdlib.h>
 
@@ -494,3 +495,34 @@ bool chunks_check(const struct value *value)
     enum status status = chunks_walk(value, 0, chunks_count(value), check_chunk, &checked);
     return status == ST_OK && checked.right && checked.index == chunks_count(value);
 }
+
+/* A collection of no chunks stays: CHUNK.APPEND of nothing new has made it known. */
+static bool chunks_vanishes(const struct value *value)
+{
+    return false;
+}
+
+static const char *chunks_encoding(const struct value *value, const struct value_limits *limits)
+{
+    return "chunks";
+}
+
+static enum status chunks_decode_body(struct bytes body, const struct value_limits *limits,
+                                      struct buf *scratch, struct value *value_out)
+{
+    return chunks_decode(body, scratch, value_out);
+}
+
+const struct value_class chunks_class = {
+    .name = "chunks",
+    .empty = chunks_empty,
+    .vanishes = chunks_vanishes,
+    .encoding = chunks_encoding,
+    .encode = chunks_encode,
+    .decode = chunks_decode_body,
+    .encoded_max = chunks_encoded_max,
+    .copy = chunks_copy,
+    .free = chunks_free,
+    .free_some = chunks_free_some,
+    .memory = chunks_memory,
+};

@@ -1,5 +1,5 @@
-/* chunks_private: what value.c needs of chunk collections; implemented in chunks.c, for both
- * shapes. Statuses, ownership and meaning are those of the value_ functions of the same name. */
+/* chunks_private: what value.c gets of chunk collections through chunks_class, and tests. Statuses,
+ * ownership and meaning are those of the value_ functions of the same name. */
 #ifndef BASIN_ENGINE_VALUE_CHUNKS_PRIVATE_H
 #define BASIN_ENGINE_VALUE_CHUNKS_PRIVATE_H
 

@@ -11,8 +11,8 @@
 
 #include "engine/base/check.h"
 #include "engine/value/clast.h"
-#include "engine/value/list_private.h"
 #include "engine/value/packed.h"
+#include "engine/value/value_class.h"
 
 #include <stdlib.h>
 
@@ -354,7 +354,7 @@ enum status list_remove(struct value *value, const uint64_t *indexes, size_t cou
     return status;
 }
 
-const char *list_encoding(const struct value *value, const struct value_limits *limits)
+static const char *list_encoding(const struct value *value, const struct value_limits *limits)
 {
     return value->shape == VALUE_PACKED ? "listpack" : "quicklist";
 }
@@ -373,14 +373,14 @@ static enum status encode_element(void *ctx, struct value_piece piece)
     return status == ST_OK ? buf_append(ctx, piece.data) : status;
 }
 
-uint64_t list_encoded_max(const struct value *value)
+static uint64_t list_encoded_max(const struct value *value)
 {
     const struct list *list = root_of(value);
     return VARINT_MAX +
            (list != NULL ? list->clast.bytes + list->clast.count * 5 : value->packed.size);
 }
 
-enum status list_encode(const struct value *value, struct buf *out)
+static enum status list_encode(const struct value *value, struct buf *out)
 {
     /* Room first: elements of a packed list may lie in `out` itself, which then stays put. */
     uintptr_t old_data = (uintptr_t)out->data;
@@ -478,8 +478,8 @@ static enum status decode_root(struct bytes elements, int64_t limit, struct valu
     return ST_OK;
 }
 
-enum status list_decode(struct bytes body, const struct value_limits *limits, struct buf *scratch,
-                        struct value *value_out)
+static enum status list_decode(struct bytes body, const struct value_limits *limits,
+                               struct buf *scratch, struct value *value_out)
 {
     struct survey found;
     uint64_t count;
@@ -500,7 +500,7 @@ enum status list_decode(struct bytes body, const struct value_limits *limits, st
     return decode_root(elements, limits->list_max_listpack_size, value_out);
 }
 
-enum status list_copy(const struct value *value, struct buf *scratch, struct value *copy_out)
+static enum status list_copy(const struct value *value, struct buf *scratch, struct value *copy_out)
 {
     const struct list *list = root_of(value);
     if (list == NULL) {
@@ -521,13 +521,13 @@ enum status list_copy(const struct value *value, struct buf *scratch, struct val
     return ST_OK;
 }
 
-void list_free(struct value *value)
+static void list_free(struct value *value)
 {
     list_drop(value->root);
     value->root = NULL;
 }
 
-bool list_free_some(struct value *value, size_t parts)
+static bool list_free_some(struct value *value, size_t parts)
 {
     struct list *list = value->root;
     if (!clast_free_some(&list->clast, parts)) {
@@ -537,8 +537,27 @@ bool list_free_some(struct value *value, size_t parts)
     return true;
 }
 
-uint64_t list_memory(const struct value *value)
+static uint64_t list_memory(const struct value *value)
 {
     return part_heap_size(sizeof(struct list)) +
            clast_memory(&((const struct list *)value->root)->clast);
 }
+
+static bool list_vanishes(const struct value *value)
+{
+    return list_count(value) == 0;
+}
+
+const struct value_class list_class = {
+    .name = "list",
+    .empty = list_empty,
+    .vanishes = list_vanishes,
+    .encoding = list_encoding,
+    .encode = list_encode,
+    .decode = list_decode,
+    .encoded_max = list_encoded_max,
+    .copy = list_copy,
+    .free = list_free,
+    .free_some = list_free_some,
+    .memory = list_memory,
+};

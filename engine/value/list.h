@@ -40,9 +40,6 @@ enum status list_remove(struct value *value, const uint64_t *indexes, size_t cou
 /* Keeps [first, first + count). */
 enum status list_trim(struct value *value, uint64_t first, uint64_t count, struct buf *scratch);
 
-/* What Redis 7.2 would call it: "listpack" or "quicklist"; lent forever. */
-const char *list_encoding(const struct value *value, const struct value_limits *limits);
-
 /* Walks the whole structure and its counts; for tests and CHECK_SLOW. */
 bool list_check(const struct value *value);
 

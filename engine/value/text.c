@@ -9,7 +9,7 @@
 #include "engine/base/check.h"
 #include "engine/value/packed.h"
 #include "engine/value/parts.h"
-#include "engine/value/text_private.h"
+#include "engine/value/value_class.h"
 
 #include <stdlib.h>
 
@@ -287,7 +287,7 @@ enum status text_write(struct value *value, uint64_t offset, struct bytes bytes,
     return root_make(value->packed, offset, bytes, value);
 }
 
-enum status text_copy(const struct value *value, struct buf *scratch, struct value *copy_out)
+static enum status text_copy(const struct value *value, struct buf *scratch, struct value *copy_out)
 {
     if (value->shape == VALUE_PACKED) {
         uintptr_t old_data = (uintptr_t)scratch->data;
@@ -317,13 +317,13 @@ enum status text_copy(const struct value *value, struct buf *scratch, struct val
     return ST_OK;
 }
 
-void text_free(struct value *value)
+static void text_free(struct value *value)
 {
     text_drop(value->root);
     value->root = NULL;
 }
 
-bool text_free_some(struct value *value, size_t parts)
+static bool text_free_some(struct value *value, size_t parts)
 {
     struct text *text = value->root;
     if (!parts_free_some(&text->parts, parts)) {
@@ -333,7 +333,55 @@ bool text_free_some(struct value *value, size_t parts)
     return true;
 }
 
-uint64_t text_memory(const struct value *value)
+static uint64_t text_memory(const struct value *value)
 {
     return part_heap_size(sizeof(struct text)) + ((const struct text *)value->root)->parts.memory;
 }
+
+static enum status text_encode(const struct value *value, struct buf *out)
+{
+    return text_read(value, 0, text_size(value), out);
+}
+
+static enum status text_decode(struct bytes body, const struct value_limits *limits,
+                               struct buf *scratch, struct value *value_out)
+{
+    return text_make(body, value_out);
+}
+
+static struct value text_empty(void)
+{
+    return (struct value){.type = VALUE_STRING, .shape = VALUE_PACKED};
+}
+
+/* An empty string is a value like any other. */
+static bool text_vanishes(const struct value *value)
+{
+    return false;
+}
+
+/* Redis keeps strings up to this size in one block with their header. */
+#define EMBEDDED_MAX 44
+
+static const char *text_encoding(const struct value *value, const struct value_limits *limits)
+{
+    int64_t number;
+    if (value->shape == VALUE_PACKED && bytes_to_int64(value->packed, &number)) {
+        return "int";
+    }
+    return text_size(value) <= EMBEDDED_MAX ? "embstr" : "raw";
+}
+
+const struct value_class text_class = {
+    .name = "string",
+    .empty = text_empty,
+    .vanishes = text_vanishes,
+    .encoding = text_encoding,
+    .encode = text_encode,
+    .decode = text_decode,
+    .encoded_max = text_size,
+    .copy = text_copy,
+    .free = text_free,
+    .free_some = text_free_some,
+    .memory = text_memory,
+};

@@ -3,7 +3,7 @@
  *   0 u8 type (enum value_type), then by type
  *   STRING   the bytes, to the end
  *   LIST     varint count of elements, then for each: varint size, the bytes
- *   CHUNKS   as chunks_encode says
+ *   others   as the file of their class says, beginning with a varint count
  *
  * A varint is LEB128: 7 bits a byte, low first, in the shortest form. Nothing follows the last
  * element. The shape is not encoded: it follows from content and configuration when it is read.
@@ -11,30 +11,59 @@
 #include "engine/value/value.h"
 
 #include "engine/base/check.h"
-#include "engine/value/chunks_private.h"
-#include "engine/value/list_private.h"
-#include "engine/value/text_private.h"
+#include "engine/value/value_class.h"
+
+static const struct value_class *const classes[VALUE_TYPES] = {
+    [VALUE_STRING] = &text_class,
+    [VALUE_LIST] = &list_class,
+    [VALUE_CHUNKS] = &chunks_class,
+};
+
+static const struct value_class *class_of(const struct value *value)
+{
+    CHECK(value->type < VALUE_TYPES && classes[value->type] != NULL);
+    return classes[value->type];
+}
+
+const char *value_type_name(enum value_type type)
+{
+    return type < VALUE_TYPES && classes[type] != NULL ? classes[type]->name : "none";
+}
+
+const char *value_encoding(const struct value *value, const struct value_limits *limits)
+{
+    return class_of(value)->encoding(value, limits);
+}
+
+struct value value_empty(enum value_type type)
+{
+    CHECK(type < VALUE_TYPES && classes[type] != NULL);
+    return classes[type]->empty();
+}
+
+bool value_vanishes(const struct value *value)
+{
+    return class_of(value)->vanishes(value);
+}
+
+enum status value_apply(struct value *value, unsigned op, struct bytes payload,
+                        const struct value_limits *limits, struct buf *scratch,
+                        struct value_change *change_out)
+{
+    *change_out = (struct value_change){.count = 0};
+    if (op < VALUE_OP_FIRST || op > VALUE_OP_LAST || VALUE_OP_TYPE(op) != value->type) {
+        return ST_CORRUPT;
+    }
+    return class_of(value)->apply(value, op, payload, limits, scratch, change_out);
+}
 
 enum status value_encode(const struct value *value, struct buf *out)
 {
     unsigned char type = (unsigned char)value->type;
     size_t old_size = out->size;
     enum status status = buf_append(out, bytes_of(&type, 1));
-    if (status != ST_OK) {
-        return status;
-    }
-    switch (value->type) {
-    case VALUE_STRING:
-        status = text_read(value, 0, text_size(value), out);
-        break;
-    case VALUE_LIST:
-        status = list_encode(value, out);
-        break;
-    case VALUE_CHUNKS:
-        status = chunks_encode(value, out);
-        break;
-    case VALUE_NONE:
-        CHECK(value->type != VALUE_NONE);
+    if (status == ST_OK) {
+        status = class_of(value)->encode(value, out);
     }
     if (status != ST_OK) {
         out->size = old_size;
@@ -48,48 +77,25 @@ enum status value_decode(struct bytes bytes, const struct value_limits *limits, 
     if (bytes.size == 0) {
         return ST_CORRUPT;
     }
-    struct bytes body = bytes_slice(bytes, 1, bytes.size);
-    switch (*(const unsigned char *)bytes.data) {
-    case VALUE_STRING:
-        return text_make(body, value_out);
-    case VALUE_LIST:
-        return list_decode(body, limits, scratch, value_out);
-    case VALUE_CHUNKS:
-        return chunks_decode(body, scratch, value_out);
-    default:
+    unsigned type = *(const unsigned char *)bytes.data;
+    if (type >= VALUE_TYPES || classes[type] == NULL) {
         return ST_CORRUPT;
     }
+    return classes[type]->decode(bytes_slice(bytes, 1, bytes.size), limits, scratch, value_out);
 }
 
 uint64_t value_encoded_max(const struct value *value)
 {
-    switch (value->type) {
-    case VALUE_STRING:
-        return 1 + text_size(value);
-    case VALUE_LIST:
-        return 1 + list_encoded_max(value);
-    case VALUE_CHUNKS:
-        return 1 + chunks_encoded_max(value);
-    case VALUE_NONE:
-        break;
-    }
-    return 0;
+    return value->type == VALUE_NONE ? 0 : 1 + class_of(value)->encoded_max(value);
 }
 
 enum status value_copy(const struct value *value, struct buf *scratch, struct value *copy_out)
 {
-    switch (value->type) {
-    case VALUE_STRING:
-        return text_copy(value, scratch, copy_out);
-    case VALUE_LIST:
-        return list_copy(value, scratch, copy_out);
-    case VALUE_CHUNKS:
-        return chunks_copy(value, scratch, copy_out);
-    case VALUE_NONE:
-        break;
+    if (value->type == VALUE_NONE) {
+        *copy_out = *value;
+        return ST_OK;
     }
-    *copy_out = *value;
-    return ST_OK;
+    return class_of(value)->copy(value, scratch, copy_out);
 }
 
 void value_free(struct value *value)
@@ -98,19 +104,7 @@ void value_free(struct value *value)
         return;
     }
     if (value->shape == VALUE_CLAST && value->root != NULL) {
-        switch (value->type) {
-        case VALUE_STRING:
-            text_free(value);
-            break;
-        case VALUE_LIST:
-            list_free(value);
-            break;
-        case VALUE_CHUNKS:
-            chunks_free(value);
-            break;
-        case VALUE_NONE:
-            CHECK(value->type != VALUE_NONE);
-        }
+        class_of(value)->free(value);
     }
     *value = (struct value){.type = VALUE_NONE};
 }
@@ -119,19 +113,7 @@ bool value_free_some(struct value *value, size_t parts)
 {
     bool gone = true;
     if (value->shape == VALUE_CLAST && value->root != NULL) {
-        switch (value->type) {
-        case VALUE_STRING:
-            gone = text_free_some(value, parts);
-            break;
-        case VALUE_LIST:
-            gone = list_free_some(value, parts);
-            break;
-        case VALUE_CHUNKS:
-            gone = chunks_free_some(value, parts);
-            break;
-        case VALUE_NONE:
-            CHECK(value->type != VALUE_NONE);
-        }
+        gone = class_of(value)->free_some(value, parts);
     }
     if (gone) {
         *value = (struct value){.type = VALUE_NONE};
@@ -144,15 +126,5 @@ uint64_t value_memory(const struct value *value)
     if (value->shape == VALUE_PACKED || value->root == NULL) {
         return 0;
     }
-    switch (value->type) {
-    case VALUE_STRING:
-        return text_memory(value);
-    case VALUE_LIST:
-        return list_memory(value);
-    case VALUE_CHUNKS:
-        return chunks_memory(value);
-    case VALUE_NONE:
-        break;
-    }
-    return 0;
+    return class_of(value)->memory(value);
 }

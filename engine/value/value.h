@@ -23,19 +23,36 @@
 #include "engine/value/part.h"
 
 /* Numbers are on disk. */
-enum value_type { VALUE_NONE = 0, VALUE_STRING = 1, VALUE_LIST = 2, VALUE_CHUNKS = 3 };
+enum value_type {
+    VALUE_NONE = 0,
+    VALUE_STRING = 1,
+    VALUE_LIST = 2,
+    VALUE_CHUNKS = 3,
+    VALUE_HASH = 4,
+    VALUE_SET = 5,
+    VALUE_ZSET = 6,
+    VALUE_STREAM = 7,
+};
+#define VALUE_TYPES 8
 enum value_shape { VALUE_PACKED = 0, VALUE_CLAST = 1 };
 
 struct value {
     enum value_type type;
     enum value_shape shape;
     struct bytes packed; /* VALUE_PACKED */
-    void *root;          /* VALUE_CLAST: struct text, list or chunks, by type */
+    void *root;          /* VALUE_CLAST: struct text, list, hash …, by type */
 };
 
 /* From configuration; read at each change, so CONFIG SET acts on the next one. */
 struct value_limits {
     int64_t list_max_listpack_size; /* As Redis: positive entries, negative -1..-5 = 4..64 KiB. */
+    /* Up to so many entries (fields, members), none longer than so many bytes, a value is packed.
+     */
+    int64_t hash_max_listpack_entries, hash_max_listpack_value;
+    int64_t set_max_intset_entries, set_max_listpack_entries, set_max_listpack_value;
+    int64_t zset_max_listpack_entries, zset_max_listpack_value;
+    int64_t stream_node_max_bytes, stream_node_max_entries; /* Of a node; 0: no limit. */
+    uint64_t hash_seed; /* Of hashed clasts; the store's own, the same for its whole life. */
 };
 
 /* A piece of a value. part NULL: data is lent as the value's packed bytes are. Otherwise the
@@ -46,6 +63,39 @@ struct value_piece {
 };
 /* A status other than ST_OK ends the walk and is returned. */
 typedef enum status (*value_piece_fn)(void *ctx, struct value_piece piece);
+
+/* Lent forever: "string", "list", "hash" …, as TYPE answers; "none" for VALUE_NONE. */
+const char *value_type_name(enum value_type type);
+/* What Redis 7.2 would call the value's encoding; lent forever. */
+const char *value_encoding(const struct value *value, const struct value_limits *limits);
+/* A value of a type that is built, without content, packed. */
+struct value value_empty(enum value_type type);
+/* Whether the value holds nothing and so goes together with its key. */
+bool value_vanishes(const struct value *value);
+
+/* -- Logged changes of the newer types: one code for the live command and for replay -------------
+ *
+ * An operation and its payload are what the log carries; the header of each type lists its own. The
+ * answer is a function of value, operation, payload and limits alone: no clock, no chance. */
+
+/* Numbers are on disk, and are those of the log's records: 16 for each type. */
+#define VALUE_OP_FIRST 32
+#define VALUE_OP_TYPE(op) ((enum value_type)((op) / 16 + 2)) /* 32 … hash, 48 … set, … */
+#define VALUE_OP_LAST 95
+static_assert(VALUE_OP_TYPE(32) == VALUE_HASH && VALUE_OP_TYPE(95) == VALUE_STREAM);
+
+struct value_change {
+    bool changed;    /* The value is another than before. */
+    uint64_t count;  /* What the operation counts: elements that were new, removed, … */
+    size_t consumed; /* Payload bytes whose effects stand although the answer is not ST_OK: whole
+                        elements from the front. Those not consumed have changed nothing. */
+};
+
+/* ST_CORRUPT: no payload that our own code writes (the value is then unfit for further use).
+ * ST_WAIT: a part must be read, nothing has changed. ST_NOMEM, ST_LIMIT: see consumed. */
+enum status value_apply(struct value *value, unsigned op, struct bytes payload,
+                        const struct value_limits *limits, struct buf *scratch,
+                        struct value_change *change_out);
 
 /* Appends the whole content, self-contained: for RECORD_PUT and COPY. Starts with u8 type. */
 enum status value_encode(const struct value *value, struct buf *out);

@@ -50,6 +50,12 @@ void record_mark_group(struct buf *buf, size_t offset)
     buf->data[last + 5] |= RECORD_LAST;
 }
 
+static bool op_known(unsigned op)
+{
+    return (op >= RECORD_PUT && op <= RECORD_CHUNK_APPEND) ||
+           (op >= RECORD_VALUE_FIRST && op <= RECORD_VALUE_LAST);
+}
+
 enum status record_take(struct bytes *in, struct record *record_out, size_t *size_out)
 {
     const unsigned char *p = in->data;
@@ -59,9 +65,8 @@ enum status record_take(struct bytes *in, struct record *record_out, size_t *siz
     }
     uint32_t size = load_u32(p);
     uint32_t key_size = load_u32(p + 12);
-    if (size < RECORD_HEADER_SIZE || key_size > size - RECORD_HEADER_SIZE || p[4] < RECORD_PUT ||
-        p[4] > RECORD_CHUNK_APPEND || (p[5] & ~(RECORD_FIRST | RECORD_LAST)) != 0 ||
-        load_u16(p + 6) != 0) {
+    if (size < RECORD_HEADER_SIZE || key_size > size - RECORD_HEADER_SIZE || !op_known(p[4]) ||
+        (p[5] & ~(RECORD_FIRST | RECORD_LAST)) != 0 || load_u16(p + 6) != 0) {
         return ST_CORRUPT;
     }
     *size_out = size;

@@ -30,6 +30,10 @@ enum record_op {
     RECORD_LIST_REMOVE = 10,  /* (v index) ascending, as they were before the first removal. */
     RECORD_LIST_TRIM = 11,    /* v first, v count: what stays. */
     RECORD_CHUNK_APPEND = 12, /* (v size, bytes) of chunks that were new, in order. */
+    /* 32 … 95: operations of hashes, sets, sorted sets and streams, 16 for each type; their numbers
+     * and payloads stand in the types' headers (engine/value/). */
+    RECORD_VALUE_FIRST = 32,
+    RECORD_VALUE_LAST = 95,
 };
 
 #define RECORD_FIRST 1u

@@ -4,21 +4,6 @@
 #include "src/config/config.h"
 #include "src/server.h"
 
-const char *keys_type_name(enum value_type type)
-{
-    switch (type) {
-    case VALUE_STRING:
-        return "string";
-    case VALUE_LIST:
-        return "list";
-    case VALUE_CHUNKS:
-        return "chunks";
-    case VALUE_NONE:
-        break;
-    }
-    return "none";
-}
-
 /* Also UNLINK: what is large is always freed later. */
 static enum status delete (struct call *call) {
     int64_t count = 0; for (unsigned i = 0; i < call->key_count; i++){
@@ -68,7 +53,7 @@ static enum status type(struct call *call)
     struct value value;
     enum status status = txn_peek(call->txn, 0, &value);
     if (status == ST_OK) {
-        resp_simple(call->out, keys_type_name(value.type));
+        resp_simple(call->out, value_type_name(value.type));
     }
     return status;
 }
@@ -76,18 +61,6 @@ static enum status type(struct call *call)
 /* ------------------------------------------------------------------------------------------
  * OBJECT.
  */
-
-/* Redis keeps strings up to this size in one block with their header. */
-#define EMBEDDED_MAX 44
-
-static const char *text_encoding(const struct value *value)
-{
-    int64_t number;
-    if (value->shape == VALUE_PACKED && bytes_to_int64(value->packed, &number)) {
-        return "int";
-    }
-    return text_size(value) <= EMBEDDED_MAX ? "embstr" : "raw";
-}
 
 /* Reads the key without touching it. *present_out false: the reply, null, is written. */
 static enum status object_read(struct call *call, struct value *value_out, bool *present_out)
@@ -111,13 +84,8 @@ static enum status object_encoding(struct call *call)
     if (!present) {
         return status;
     }
-    struct value_limits limits = {
-        .list_max_listpack_size = config_get(&call->server->config->list_max_listpack_size),
-    };
-    const char *name = value.type == VALUE_STRING ? text_encoding(&value)
-                       : value.type == VALUE_LIST ? list_encoding(&value, &limits)
-                                                  : "chunks";
-    resp_bulk_text(call->out, name);
+    struct value_limits limits = config_value_limits(call->server->config);
+    resp_bulk_text(call->out, value_encoding(&value, &limits));
     return ST_OK;
 }
 

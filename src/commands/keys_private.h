@@ -10,9 +10,6 @@
 
 #include "src/dispatch/call.h"
 
-/* "string", "list", "chunks"; "none" for VALUE_NONE. */
-const char *keys_type_name(enum value_type type);
-
 /* Handlers, as command_handler. */
 enum status keys_ttl(struct call *call);
 enum status keys_pttl(struct call *call);

@@ -83,10 +83,9 @@ static bool cursor_read(struct bytes text, uint64_t *cursor_out)
 
 static enum value_type type_read(struct bytes name)
 {
-    static const enum value_type types[] = {VALUE_STRING, VALUE_LIST, VALUE_CHUNKS};
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        if (argument_is(name, keys_type_name(types[i]))) {
-            return types[i];
+    for (enum value_type type = VALUE_NONE + 1; type < VALUE_TYPES; type++) {
+        if (argument_is(name, value_type_name(type))) {
+            return type;
         }
     }
     return VALUE_NONE;

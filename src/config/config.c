@@ -154,6 +154,22 @@ bool config_complete(struct config *config, char *error)
     return shards_complete(config, error) && path_complete(&config->dir, error);
 }
 
+struct value_limits config_value_limits(const struct config *config)
+{
+    return (struct value_limits){
+        .list_max_listpack_size = config_get(&config->list_max_listpack_size),
+        .hash_max_listpack_entries = config_get(&config->hash_max_listpack_entries),
+        .hash_max_listpack_value = config_get(&config->hash_max_listpack_value),
+        .set_max_intset_entries = config_get(&config->set_max_intset_entries),
+        .set_max_listpack_entries = config_get(&config->set_max_listpack_entries),
+        .set_max_listpack_value = config_get(&config->set_max_listpack_value),
+        .zset_max_listpack_entries = config_get(&config->zset_max_listpack_entries),
+        .zset_max_listpack_value = config_get(&config->zset_max_listpack_value),
+        .stream_node_max_bytes = config_get(&config->stream_node_max_bytes),
+        .stream_node_max_entries = config_get(&config->stream_node_max_entries),
+    };
+}
+
 struct basin_options config_basin_options(const struct config *config)
 {
     struct basin_options options = basin_options_default();
@@ -167,7 +183,7 @@ struct basin_options config_basin_options(const struct config *config)
     options.flushes_max = (unsigned)config_get(&config->log_flushes);
     options.road = (enum io_road)config_get(&config->log_road);
     options.simulate_misses = config_get(&config->simulate_misses) != 0;
-    options.limits.list_max_listpack_size = config_get(&config->list_max_listpack_size);
+    options.limits = config_value_limits(config);
     return options;
 }
 
@@ -283,7 +299,7 @@ static bool change_find(struct change *changes, size_t index, const struct bytes
 static void tell(struct config *config, struct server *server, const struct change *changes,
                  size_t count)
 {
-    struct value_limits limits = {config_get(&config->list_max_listpack_size)};
+    struct value_limits limits = config_value_limits(config);
     for (size_t i = 0; i < count; i++) {
         switch (changes[i].row->effect) {
         case EFFECT_LOG_SYNC:

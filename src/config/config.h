@@ -57,6 +57,10 @@ struct config {
     config_number bulk_max;           /* proto-max-bulk-len, bytes */
     config_number query_buffer_limit; /* Bytes */
     config_number list_max_listpack_size;
+    config_number hash_max_listpack_entries, hash_max_listpack_value;
+    config_number set_max_intset_entries, set_max_listpack_entries, set_max_listpack_value;
+    config_number zset_max_listpack_entries, zset_max_listpack_value;
+    config_number stream_node_max_bytes, stream_node_max_entries;
     config_number hz;
     config_number workers; /* 0 until loaded, then at least 1 and at most CONFIG_WORKERS_MAX */
     config_number shards;  /* Likewise: a power of two */
@@ -111,6 +115,8 @@ bool config_read_text(struct config *config, const char *name, const char *text,
 /* What follows once all was read: defaults that depend on the machine, checks across directives. */
 bool config_complete(struct config *config, char *error);
 
+/* The thresholds between encodings, as of now. */
+struct value_limits config_value_limits(const struct config *config);
 /* What of it concerns the engine. The strings are lent by config. */
 struct basin_options config_basin_options(const struct config *config);
 

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf scratch = BUF_EMPTY;
     struct buf encoded = BUF_EMPTY;
     struct value value;
-    struct value_limits limits = {size % 2 == 0 ? -2 : 3};
+    struct value_limits limits = {.list_max_listpack_size = size % 2 == 0 ? -2 : 3};
     (void)packed_verify(bytes_of(data, size));
     enum status status = value_decode(bytes_of(data, size), &limits, &scratch, &value);
     CHECK(status == ST_OK || status == ST_CORRUPT);

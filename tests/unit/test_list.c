@@ -210,28 +210,28 @@ TEST(list_equals_a_plain_array_after_every_step_under_every_limit)
 {
     static const int64_t limits[] = {-1, -2, -3, -5, 1, 4, 128, 0, -99, 1000000};
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-        struct run run = {test_seed() + i, {limits[i]}, BUF_EMPTY};
+        struct run run = {test_seed() + i, {.list_max_listpack_size = limits[i]}, BUF_EMPTY};
         run_steps(&run, 4000, false);
     }
 }
 
 TEST(list_changes_nothing_when_memory_is_refused)
 {
-    struct run run = {test_seed(), {-1}, BUF_EMPTY};
+    struct run run = {test_seed(), {.list_max_listpack_size = -1}, BUF_EMPTY};
     run_steps(&run, 8000, true);
 }
 
 static size_t pushes_until_quicklist(int64_t limit, struct bytes element)
 {
     struct value value = list_empty();
-    struct value_limits limits = {limit};
+    struct value_limits limits = {.list_max_listpack_size = limit};
     struct buf scratch = BUF_EMPTY;
     size_t count = 0;
-    while (strcmp(list_encoding(&value, &limits), "listpack") == 0) {
+    while (strcmp(value_encoding(&value, &limits), "listpack") == 0) {
         EXPECT(list_push(&value, LIST_RIGHT, &element, 1, &limits, &scratch) == ST_OK);
         count++;
     }
-    EXPECT_TEXT(list_encoding(&value, &limits), "quicklist");
+    EXPECT_TEXT(value_encoding(&value, &limits), "quicklist");
     EXPECT_INT(list_count(&value), count);
     value_free(&value);
     buf_deinit(&scratch);
@@ -258,18 +258,18 @@ TEST(list_becomes_a_quicklist_where_redis_does)
 TEST(list_becomes_a_listpack_again_at_half_the_limit)
 {
     struct value value = list_empty();
-    struct value_limits limits = {8};
+    struct value_limits limits = {.list_max_listpack_size = 8};
     struct buf scratch = BUF_EMPTY;
     struct bytes element = bytes_of_text("pebble");
     for (size_t i = 0; i < 9; i++) {
         EXPECT(list_push(&value, LIST_RIGHT, &element, 1, &limits, &scratch) == ST_OK);
     }
-    EXPECT_TEXT(list_encoding(&value, &limits), "quicklist");
+    EXPECT_TEXT(value_encoding(&value, &limits), "quicklist");
     EXPECT(value_memory(&value) > 4096);
     EXPECT(list_pop(&value, LIST_LEFT, 4, &scratch) == ST_OK);
-    EXPECT_TEXT(list_encoding(&value, &limits), "quicklist");
+    EXPECT_TEXT(value_encoding(&value, &limits), "quicklist");
     EXPECT(list_pop(&value, LIST_LEFT, 1, &scratch) == ST_OK);
-    EXPECT_TEXT(list_encoding(&value, &limits), "listpack");
+    EXPECT_TEXT(value_encoding(&value, &limits), "listpack");
     EXPECT_INT(list_count(&value), 4);
     EXPECT_INT(value_memory(&value), 0);
     EXPECT(list_check(&value));
@@ -280,7 +280,7 @@ TEST(list_becomes_a_listpack_again_at_half_the_limit)
 TEST(list_lends_large_elements_with_the_part_they_lie_in)
 {
     struct value value = list_empty();
-    struct value_limits limits = {-2};
+    struct value_limits limits = {.list_max_listpack_size = -2};
     struct buf scratch = BUF_EMPTY;
     static char large[100000];
     memset(large, 'L', sizeof(large));
@@ -292,7 +292,7 @@ TEST(list_lends_large_elements_with_the_part_they_lie_in)
     part_ref(piece.part);
     element = bytes_of_text("small");
     EXPECT(list_set(&value, 0, element, &limits, &scratch) == ST_OK);
-    EXPECT_TEXT(list_encoding(&value, &limits), "listpack");
+    EXPECT_TEXT(value_encoding(&value, &limits), "listpack");
     EXPECT(bytes_equal(piece.data, bytes_of(large, sizeof(large))));
     part_unref(piece.part);
     value_free(&value);

@@ -16,7 +16,7 @@
 #define STEPS(release, checked) (release)
 #endif
 
-static const struct value_limits limits = {-2};
+static const struct value_limits limits = {.list_max_listpack_size = -2};
 static unsigned char filler[200000];
 
 static struct bytes some_bytes(size_t size, uint64_t *state)
