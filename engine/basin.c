@@ -361,11 +361,10 @@ void basin_set_sync(struct basin *basin, enum wlog_sync sync)
 void basin_set_limits(struct basin *basin, const struct value_limits *limits)
 {
     /* Words that are read without a lock, each by itself; the seed is the store's and stays. */
-    const int64_t *from = &limits->list_max_listpack_size;
-    int64_t *to = &basin->limits.list_max_listpack_size;
-    static_assert(offsetof(struct value_limits, list_max_listpack_size) == 0);
-    for (size_t i = 0; i < offsetof(struct value_limits, hash_seed) / sizeof(*to); i++) {
-        __atomic_store_n(&to[i], from[i], __ATOMIC_RELAXED);
+    unsigned char *to = (unsigned char *)&basin->limits;
+    for (size_t i = 0; i < offsetof(struct value_limits, hash_seed); i += sizeof(int64_t)) {
+        int64_t word = (int64_t)load_u64((const unsigned char *)limits + i);
+        __atomic_store_n((int64_t *)(void *)(to + i), word, __ATOMIC_RELAXED);
     }
 }
 

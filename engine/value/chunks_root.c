@@ -95,7 +95,7 @@ struct chunks *chunks_root_new(void)
 {
     struct chunks *chunks = part_alloc(sizeof(*chunks));
     if (chunks != NULL) {
-        clast_init(&chunks->list);
+        clast_init(&chunks->list, &clast_by_position, 0);
         parts_init(&chunks->digests);
         chunks_set_init(&chunks->set);
         chunks_filter_init(&chunks->filter);

@@ -1,20 +1,20 @@
-/* Reading a clast; clast_edit.c changes it. */
+/* Reading a clast; clast_seek.c finds places in it, clast_edit.c changes it. */
 #include "engine/value/clast.h"
 
 #include "engine/value/clast_private.h"
 
 #include <stdlib.h>
 
-void clast_init(struct clast *clast)
+void clast_init(struct clast *clast, const struct clast_order *order, uint64_t seed)
 {
-    *clast = (struct clast){.top = PARTS_NONE};
+    *clast = (struct clast){.order = order, .seed = seed, .top = PARTS_NONE};
     parts_init(&clast->parts);
 }
 
 void clast_deinit(struct clast *clast)
 {
     parts_deinit(&clast->parts);
-    clast_init(clast);
+    clast_init(clast, clast->order, clast->seed);
 }
 
 bool clast_free_some(struct clast *clast, size_t parts)
@@ -27,7 +27,7 @@ bool clast_free_some(struct clast *clast, size_t parts)
 
 enum status clast_copy(const struct clast *clast, struct clast *copy_out)
 {
-    clast_init(copy_out);
+    clast_init(copy_out, clast->order, clast->seed);
     enum status status = parts_copy(&clast->parts, &copy_out->parts);
     if (status == ST_OK) {
         copy_out->count = clast->count;
@@ -43,116 +43,12 @@ uint64_t clast_memory(const struct clast *clast)
     return clast->parts.memory;
 }
 
-static uint32_t position_child(void *ctx, const struct part *inner)
-{
-    return (uint32_t)inner_find(inner, ctx);
-}
-
-static uint32_t position_slot(void *ctx, const struct part *leaf)
-{
-    const uint64_t *position = ctx;
-    CHECK(*position < leaf_count(leaf));
-    return (uint32_t)*position;
-}
-
-static uint32_t first_of(void *ctx, const struct part *part)
-{
-    return 0;
-}
-
-static uint32_t last_child(void *ctx, const struct part *inner)
-{
-    return (uint32_t)inner_count(inner) - 1;
-}
-
-static uint32_t last_slot(void *ctx, const struct part *leaf)
-{
-    return (uint32_t)leaf_count(leaf) - 1;
-}
-
-const struct clast_search clast_search_position = {position_child, position_slot};
-const struct clast_search clast_search_first = {first_of, first_of};
-const struct clast_search clast_search_last = {last_child, last_slot};
-
-/* The steps from `from` on, whose number is set, down to the leaf. */
-static enum status descend(const struct clast *clast, const struct clast_search *search, void *ctx,
-                           struct clast_path *path, uint32_t from)
-{
-    for (uint32_t i = from;; i++) {
-        struct clast_step *step = &path->steps[i];
-        enum status status = parts_get(&clast->parts, step->number, &step->part);
-        if (status != ST_OK) {
-            return status;
-        }
-        if (i + 1 == path->height) {
-            step->index = search->slot(ctx, step->part);
-            return ST_OK;
-        }
-        step->index = search->child(ctx, step->part);
-        path->steps[i + 1].number = inner_child(step->part, step->index);
-    }
-}
-
-enum status clast_seek(const struct clast *clast, const struct clast_search *search, void *ctx,
-                       struct clast_path *path_out)
-{
-    CHECK(clast->height > 0 && clast->height <= CLAST_HEIGHT_MAX);
-    path_out->height = clast->height;
-    path_out->steps[0].number = clast->top;
-    return descend(clast, search, ctx, path_out, 0);
-}
-
-enum status clast_seek_index(const struct clast *clast, uint64_t index, struct clast_path *path_out)
-{
-    CHECK(index < clast->count);
-    /* The ends need no adding up. */
-    const struct clast_search *search = index == 0                  ? &clast_search_first
-                                        : index == clast->count - 1 ? &clast_search_last
-                                                                    : &clast_search_position;
-    return clast_seek(clast, search, &index, path_out);
-}
-
-enum status clast_path_step(const struct clast *clast, struct clast_path *path, bool backwards)
-{
-    uint32_t i = path->height - 1;
-    for (;;) {
-        CHECK(i > 0);
-        i--;
-        struct clast_step *step = &path->steps[i];
-        if (backwards ? step->index > 0 : step->index + 1 < inner_count(step->part)) {
-            step->index += backwards ? UINT32_MAX : 1;
-            path->steps[i + 1].number = inner_child(step->part, step->index);
-            break;
-        }
-    }
-    return descend(clast, backwards ? &clast_search_last : &clast_search_first, NULL, path, i + 1);
-}
-
-static enum status piece_at(const struct clast *clast, struct part *leaf, uint32_t slot,
-                            struct value_piece *piece_out)
-{
-    struct leaf_entry entry = leaf_at(leaf, slot);
-    if (entry.overflow == LEAF_NO_OVERFLOW) {
-        *piece_out = (struct value_piece){entry.element, leaf};
-        return ST_OK;
-    }
-    struct part *part;
-    enum status status = parts_get(&clast->parts, entry.overflow, &part);
-    if (status == ST_OK) {
-        *piece_out = (struct value_piece){bytes_of(part->data, part->size), part};
-    }
-    return status;
-}
-
 enum status clast_at(const struct clast *clast, uint64_t index, struct value_piece *element_out)
 {
+    CHECK(index < clast->count);
     struct clast_path path;
-    enum status status = clast_seek_index(clast, index, &path);
-    if (status != ST_OK) {
-        return status;
-    }
-    struct clast_step *leaf = clast_path_leaf(&path);
-    return piece_at(clast, leaf->part, leaf->index, element_out);
+    enum status status = clast_seek_rank(clast, index, &path);
+    return status == ST_OK ? clast_path_element(clast, &path, element_out) : status;
 }
 
 enum status clast_walk(const struct clast *clast, uint64_t index, uint64_t count, bool backwards,
@@ -164,11 +60,11 @@ enum status clast_walk(const struct clast *clast, uint64_t index, uint64_t count
     CHECK(index < clast->count);
     CHECK(count <= (backwards ? index + 1 : clast->count - index));
     struct clast_path path;
-    enum status status = clast_seek_index(clast, index, &path);
+    enum status status = clast_seek_rank(clast, index, &path);
     while (status == ST_OK) {
         struct clast_step *leaf = clast_path_leaf(&path);
         struct value_piece piece;
-        status = piece_at(clast, leaf->part, leaf->index, &piece);
+        status = clast_piece(clast, leaf->part, leaf->index, &piece);
         if (status == ST_OK) {
             status = fn(ctx, piece);
         }
@@ -189,6 +85,15 @@ struct checking {
     unsigned char *seen; /* By number. */
     uint32_t named;
     uint64_t bytes;
+    struct bytes before; /* Sorted: the element before. */
+    bool first;
+};
+
+/* What the marks above promise: low ≤ mark of an element, and ≤ (hashed: <) high, if there is one.
+ */
+struct bounds {
+    struct mark low, high;
+    bool open; /* No high. */
 };
 
 /* T3: a number that is good and was not named before. */
@@ -202,7 +107,30 @@ static bool name_once(struct checking *checking, uint32_t number, struct part **
     return parts_get(&checking->clast->parts, number, part_out) == ST_OK;
 }
 
-static bool check_leaf(struct checking *checking, struct part *leaf)
+/* T6 */
+static bool check_order(struct checking *checking, struct leaf_entry entry, struct bytes element,
+                        const struct bounds *bounds)
+{
+    const struct clast *clast = checking->clast;
+    struct mark mark = clast_mark(clast, element);
+    if (mark_compare(mark, clast_entry_mark(clast, entry)) != 0 ||
+        mark_compare(mark, bounds->low) < 0) {
+        return false;
+    }
+    if (!bounds->open && mark_compare(mark, bounds->high) >= !clast_tagged(clast)) {
+        return false;
+    }
+    if (clast_tagged(clast)) {
+        return entry.tag == clast_tag(mark);
+    }
+    bool ascends = clast->order->kind == CLAST_BY_POSITION || checking->first ||
+                   bytes_compare(checking->before, element) < 0;
+    checking->before = element;
+    checking->first = false;
+    return ascends;
+}
+
+static bool check_leaf(struct checking *checking, struct part *leaf, const struct bounds *bounds)
 {
     if (!leaf_verify(leaf) || leaf_count(leaf) == 0) {
         return false;
@@ -210,21 +138,25 @@ static bool check_leaf(struct checking *checking, struct part *leaf)
     checking->bytes += leaf_payload(leaf);
     for (size_t i = 0; i < leaf_count(leaf); i++) {
         struct leaf_entry entry = leaf_at(leaf, i);
+        struct bytes element = entry.element;
         struct part *part;
-        if (entry.overflow == LEAF_NO_OVERFLOW) {
-            continue;
+        if (entry.overflow != LEAF_NO_OVERFLOW) {
+            if (!name_once(checking, entry.overflow, &part) || part->size <= CLAST_INLINE_MAX) {
+                return false;
+            }
+            checking->bytes += part->size;
+            element = bytes_of(part->data, part->size);
         }
-        if (!name_once(checking, entry.overflow, &part) || part->size <= CLAST_INLINE_MAX) {
+        if (!check_order(checking, entry, element, bounds)) {
             return false;
         }
-        checking->bytes += part->size;
     }
     return true;
 }
 
-/* T1, T2: height counts the levels from this part down to the leaf. */
+/* T1, T2, T6: height counts the levels from this part down to the leaf. */
 static bool check_subtree(struct checking *checking, uint32_t number, uint32_t height,
-                          uint64_t *count_out)
+                          const struct bounds *bounds, uint64_t *count_out)
 {
     struct part *part;
     if (!name_once(checking, number, &part)) {
@@ -232,15 +164,21 @@ static bool check_subtree(struct checking *checking, uint32_t number, uint32_t h
     }
     if (height == 1) {
         *count_out = leaf_count(part);
-        return check_leaf(checking, part);
+        return check_leaf(checking, part, bounds);
     }
     if (!inner_verify(part)) {
         return false;
     }
     *count_out = inner_total(part);
     for (size_t i = 0; i < inner_count(part); i++) {
+        struct bounds child = {inner_mark(part, i), bounds->high, bounds->open};
+        if (i + 1 < inner_count(part)) {
+            child.high = inner_mark(part, i + 1);
+            child.open = false;
+        }
         uint64_t below;
-        if (!check_subtree(checking, inner_child(part, i), height - 1, &below) ||
+        if (mark_compare(child.low, bounds->low) < 0 ||
+            !check_subtree(checking, inner_child(part, i), height - 1, &child, &below) ||
             below != inner_below(part, i)) {
             return false;
         }
@@ -256,12 +194,13 @@ bool clast_check(const struct clast *clast)
     if (clast->height == 0) {
         return clast->count == 0 && clast->bytes == 0 && clast->parts.live == 0;
     }
-    struct checking checking = {.clast = clast, .seen = calloc(clast->parts.end, 1)};
+    struct checking checking = {.clast = clast, .seen = calloc(clast->parts.end, 1), .first = true};
+    struct bounds bounds = {.open = true};
     if (checking.seen == NULL) {
         return false;
     }
     uint64_t count = 0;
-    bool good = check_subtree(&checking, clast->top, clast->height, &count);
+    bool good = check_subtree(&checking, clast->top, clast->height, &bounds, &count);
     free(checking.seen);
     return good && count == clast->count && checking.bytes == clast->bytes &&
            checking.named == clast->parts.live;

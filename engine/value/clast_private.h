@@ -1,8 +1,5 @@
-/* clast_private: paths through a clast, shared by reading (clast.c) and changing (clast_edit.c).
- *
- * A path is the way from the top to an entry of a leaf. What to take at each node is the search's
- * affair, everything else works on paths; so a tree in another order needs another search only.
- */
+/* clast_private: what reading (clast.c), searching (clast_seek.c), changing (clast_edit.c) and
+ * spreading entries over leaves (clast_spread.c) have in common. */
 #ifndef BASIN_ENGINE_VALUE_CLAST_PRIVATE_H
 #define BASIN_ENGINE_VALUE_CLAST_PRIVATE_H
 
@@ -11,45 +8,66 @@
 #include "engine/value/inner.h"
 #include "engine/value/leaf.h"
 
-/* Inner nodes have some hundred children, so four levels hold everything; a higher tree is refused
- * (ST_LIMIT). */
-#define CLAST_HEIGHT_MAX 16
-
-struct clast_step {
-    struct part *part;
-    uint32_t number;
-    uint32_t index; /* Of the child taken; in the leaf, of the slot. */
-};
-
-struct clast_path {
-    uint32_t height; /* As the clast's; the leaf is steps[height - 1]. */
-    struct clast_step steps[CLAST_HEIGHT_MAX];
-};
-
-struct clast_search {
-    uint32_t (*child)(void *ctx, const struct part *inner);
-    uint32_t (*slot)(void *ctx, const struct part *leaf);
-};
-
-/* ctx: the uint64_t position, used up on the way. */
-extern const struct clast_search clast_search_position;
-/* ctx: unused. */
-extern const struct clast_search clast_search_first;
-extern const struct clast_search clast_search_last;
-
-/* The clast is not empty. The path is good until the next change. ST_WAIT. */
-enum status clast_seek(const struct clast *clast, const struct clast_search *search, void *ctx,
-                       struct clast_path *path_out);
-/* The entry at index < count. */
-enum status clast_seek_index(const struct clast *clast, uint64_t index,
-                             struct clast_path *path_out);
-/* Moves the path to the first entry of the next leaf, or the last of the previous one; there is
- * one. */
-enum status clast_path_step(const struct clast *clast, struct clast_path *path, bool backwards);
-
 static inline struct clast_step *clast_path_leaf(struct clast_path *path)
 {
     return &path->steps[path->height - 1];
 }
+
+static inline bool clast_tagged(const struct clast *clast)
+{
+    return clast->order->kind == CLAST_HASHED;
+}
+
+/* -- clast_seek.c ----------------------------------------------------------------------------- */
+
+/* The mark of an element, and that of an entry of a leaf. */
+struct mark clast_mark(const struct clast *clast, struct bytes element);
+struct mark clast_entry_mark(const struct clast *clast, struct leaf_entry entry);
+static inline uint8_t clast_tag(struct mark mark)
+{
+    return (uint8_t)(mark.high >> 32);
+}
+
+/* The element of an entry. ST_WAIT. */
+enum status clast_piece(const struct clast *clast, struct part *leaf, size_t slot,
+                        struct value_piece *piece_out);
+/* Whether the node at this step is the outermost of its level. */
+bool clast_at_left(const struct clast_path *path, uint32_t step);
+bool clast_at_right(const struct clast_path *path, uint32_t step);
+/* Moves the path to the first entry of the next leaf, or the last of the previous one; there is
+ * one. */
+enum status clast_path_step(const struct clast *clast, struct clast_path *path, bool backwards);
+
+/* -- clast_spread.c --------------------------------------------------------------------------- */
+
+#define SPREAD_IN_MAX 2
+#define SPREAD_OUT_MAX 3
+
+/* What comes: before `slot` of the leaf (in a hashed one: wherever its mark says), or in its place.
+ */
+struct spread_fresh {
+    size_t leaf, slot;
+    bool replace;
+    struct leaf_entry entry;
+    struct mark mark;
+};
+
+/* The entries of one or two neighbouring leaves, on their way into as many leaves or one more. */
+struct spread {
+    const struct clast *clast;
+    const struct spread_fresh *fresh; /* NULL: nothing comes. */
+    size_t in, out;                   /* Leaves. */
+    struct part *leaves[SPREAD_OUT_MAX];
+    struct mark first[SPREAD_OUT_MAX]; /* Marks of the first entry of each, once planned. */
+    size_t item_count;
+    size_t cuts[SPREAD_OUT_MAX + 1]; /* Leaf i gets items cuts[i] … cuts[i + 1] - 1. */
+    uint16_t items[SPREAD_IN_MAX * LEAF_COUNT_MAX + 1]; /* In their new order. */
+};
+
+/* Whether the entries of leaves[0 … in) and the fresh one fit `out` leaves, and how evenly they
+ * can: reads only. Then clast_spread does it: leaves[0 … out) are private, those from `in` on
+ * empty. */
+bool clast_spread_plan(struct spread *spread);
+void clast_spread(struct spread *spread);
 
 #endif

@@ -3,11 +3,11 @@
 #include "engine/base/check.h"
 
 #define SLOT_OVERFLOW 0x8000u
-#define OVERFLOW_ENTRY_SIZE 4
+#define OVERFLOW_ENTRY_SIZE 20
 
 struct leaf_header {
     uint8_t kind;
-    uint8_t zero;
+    uint8_t tagged;
     uint16_t count;
     uint16_t low;
     uint16_t used;
@@ -28,12 +28,24 @@ static uint16_t *slots(const struct part *leaf)
     return (uint16_t *)(uintptr_t)(leaf->data + LEAF_HEADER_SIZE);
 }
 
-struct part *leaf_new(void)
+/* Behind the slots; they move with every slot that comes or goes. */
+static uint8_t *tags(const struct part *leaf)
+{
+    return (uint8_t *)(slots(leaf) + header(leaf)->count);
+}
+
+static size_t slot_size(const struct part *leaf)
+{
+    return sizeof(uint16_t) + header(leaf)->tagged;
+}
+
+struct part *leaf_new(bool tagged)
 {
     struct part *leaf = part_new(LEAF_CAPACITY);
     if (leaf != NULL) {
         leaf->size = LEAF_CAPACITY;
-        *header(leaf) = (struct leaf_header){.kind = PART_KIND_LEAF, .low = LEAF_CAPACITY};
+        *header(leaf) =
+            (struct leaf_header){.kind = PART_KIND_LEAF, .tagged = tagged, .low = LEAF_CAPACITY};
     }
     return leaf;
 }
@@ -65,29 +77,45 @@ static size_t entry_size(struct leaf_entry entry)
                : varint_size(entry.element.size) + entry.element.size;
 }
 
-size_t leaf_cost(struct leaf_entry entry)
+size_t leaf_cost(bool tagged, struct leaf_entry entry)
 {
-    return sizeof(uint16_t) + entry_size(entry);
+    return sizeof(uint16_t) + tagged + entry_size(entry);
 }
 
 size_t leaf_cost_at(const struct part *leaf, size_t slot)
 {
-    return leaf_cost(leaf_at(leaf, slot));
+    return leaf_cost(header(leaf)->tagged != 0, leaf_at(leaf, slot));
 }
 
 struct leaf_entry leaf_at(const struct part *leaf, size_t slot)
 {
     CHECK(slot < header(leaf)->count);
     unsigned offset = slots(leaf)[slot];
+    struct leaf_entry entry = {.overflow = LEAF_NO_OVERFLOW};
+    if (header(leaf)->tagged != 0) {
+        entry.tag = tags(leaf)[slot];
+    }
     if ((offset & SLOT_OVERFLOW) != 0) {
-        return (struct leaf_entry){BYTES_NONE, load_u32(leaf->data + (offset & ~SLOT_OVERFLOW))};
+        const unsigned char *p = leaf->data + (offset & ~SLOT_OVERFLOW);
+        entry.overflow = load_u32(p);
+        entry.mark = (struct mark){load_u64(p + 4), load_u64(p + 12)};
+        return entry;
     }
     const unsigned char *p = leaf->data + offset;
     size_t size = *p++;
     if (size >= 0x80) {
         size = (size & 0x7f) | (size_t)*p++ << 7; /* Two bytes at most: inline sizes are small. */
     }
-    return (struct leaf_entry){bytes_of(p, size), LEAF_NO_OVERFLOW};
+    entry.element = bytes_of(p, size);
+    return entry;
+}
+
+size_t leaf_find_tag(const struct part *leaf, size_t slot, uint8_t tag)
+{
+    size_t count = header(leaf)->count;
+    CHECK(header(leaf)->tagged != 0 && slot <= count);
+    const uint8_t *found = memchr(tags(leaf) + slot, tag, count - slot);
+    return found == NULL ? count : (size_t)(found - tags(leaf));
 }
 
 /* Closes the holes: the entries again, in the order of their slots from the end downwards, so that
@@ -116,15 +144,22 @@ static void compact(struct part *leaf)
 static void open_slots(struct part *leaf, size_t slot, size_t count, size_t size)
 {
     struct leaf_header *head = header(leaf);
-    CHECK(slot <= head->count);
-    CHECK(head->used + count * sizeof(uint16_t) + size <= LEAF_ROOM);
-    if (LEAF_HEADER_SIZE + (head->count + count) * sizeof(uint16_t) + size > head->low) {
+    size_t old = head->count;
+    CHECK(slot <= old);
+    CHECK(head->used + count * slot_size(leaf) + size <= LEAF_ROOM);
+    if (LEAF_HEADER_SIZE + (old + count) * slot_size(leaf) + size > head->low) {
         compact(leaf);
     }
+    if (head->tagged != 0) {
+        uint8_t *from = tags(leaf);
+        uint8_t *to = from + count * sizeof(uint16_t);
+        memmove(to + slot + count, from + slot, old - slot);
+        memmove(to, from, slot);
+    }
     uint16_t *at = slots(leaf) + slot;
-    memmove(at + count, at, (head->count - slot) * sizeof(uint16_t));
-    head->count = (uint16_t)(head->count + count);
-    head->used = (uint16_t)(head->used + count * sizeof(uint16_t) + size);
+    memmove(at + count, at, (old - slot) * sizeof(uint16_t));
+    head->count = (uint16_t)(old + count);
+    head->used = (uint16_t)(head->used + count * slot_size(leaf) + size);
 }
 
 static void fill_slot(struct part *leaf, size_t slot, struct leaf_entry entry)
@@ -132,8 +167,13 @@ static void fill_slot(struct part *leaf, size_t slot, struct leaf_entry entry)
     struct leaf_header *head = header(leaf);
     head->low = (uint16_t)(head->low - entry_size(entry));
     unsigned char *p = leaf->data + head->low;
+    if (head->tagged != 0) {
+        tags(leaf)[slot] = entry.tag;
+    }
     if (entry.overflow != LEAF_NO_OVERFLOW) {
         store_u32(p, entry.overflow);
+        store_u64(p + 4, entry.mark.high);
+        store_u64(p + 12, entry.mark.low);
         slots(leaf)[slot] = (uint16_t)(head->low | SLOT_OVERFLOW);
         head->overflows++;
         return;
@@ -152,14 +192,24 @@ void leaf_insert(struct part *leaf, size_t slot, struct leaf_entry entry)
     fill_slot(leaf, slot, entry);
 }
 
+void leaf_overwrite(struct part *leaf, size_t slot, struct bytes element)
+{
+    struct leaf_entry entry = leaf_at(leaf, slot);
+    CHECK(entry.overflow == LEAF_NO_OVERFLOW && entry.element.size == element.size);
+    if (element.size > 0) {
+        memmove((void *)(uintptr_t)entry.element.data, element.data, element.size);
+    }
+}
+
 void leaf_remove(struct part *leaf, size_t slot, size_t count)
 {
     struct leaf_header *head = header(leaf);
-    CHECK(slot <= head->count && count <= head->count - slot);
+    size_t old = head->count;
+    CHECK(slot <= old && count <= old - slot);
     for (size_t i = slot; i < slot + count; i++) {
         struct leaf_entry entry = leaf_at(leaf, i);
         size_t size = entry_size(entry);
-        head->used = (uint16_t)(head->used - size - sizeof(uint16_t));
+        head->used = (uint16_t)(head->used - size - slot_size(leaf));
         head->overflows = (uint16_t)(head->overflows - (entry.overflow != LEAF_NO_OVERFLOW));
         head->payload = (uint16_t)(head->payload - entry.element.size);
         if ((slots(leaf)[i] & ~SLOT_OVERFLOW) == head->low) {
@@ -167,20 +217,33 @@ void leaf_remove(struct part *leaf, size_t slot, size_t count)
         }
     }
     uint16_t *at = slots(leaf) + slot;
-    memmove(at, at + count, (head->count - slot - count) * sizeof(uint16_t));
-    head->count = (uint16_t)(head->count - count);
+    memmove(at, at + count, (old - slot - count) * sizeof(uint16_t));
+    if (head->tagged != 0) {
+        uint8_t *from = tags(leaf);
+        uint8_t *to = from - count * sizeof(uint16_t);
+        memmove(to, from, slot);
+        memmove(to + slot, from + slot + count, old - slot - count);
+    }
+    head->count = (uint16_t)(old - count);
     if (head->count == 0) {
         head->low = LEAF_CAPACITY;
     }
 }
 
+void leaf_clear(struct part *leaf)
+{
+    *header(leaf) = (struct leaf_header){
+        .kind = PART_KIND_LEAF, .tagged = header(leaf)->tagged, .low = LEAF_CAPACITY};
+}
+
 void leaf_move(struct part *from, size_t slot, size_t count, struct part *to, size_t to_slot)
 {
     size_t cost = 0;
+    CHECK(header(from)->tagged == header(to)->tagged);
     for (size_t i = 0; i < count; i++) {
         cost += leaf_cost_at(from, slot + i);
     }
-    open_slots(to, to_slot, count, cost - count * sizeof(uint16_t));
+    open_slots(to, to_slot, count, cost - count * slot_size(to));
     for (size_t i = 0; i < count; i++) {
         fill_slot(to, to_slot + i, leaf_at(from, slot + i));
     }
@@ -193,9 +256,11 @@ bool leaf_verify(const struct part *leaf)
         return false;
     }
     const struct leaf_header *head = header(leaf);
-    size_t slots_end = LEAF_HEADER_SIZE + head->count * sizeof(uint16_t);
-    if (head->kind != PART_KIND_LEAF || head->zero != 0 || slots_end > head->low ||
-        head->low > LEAF_CAPACITY) {
+    if (head->tagged > 1) {
+        return false;
+    }
+    size_t slots_end = LEAF_HEADER_SIZE + head->count * slot_size(leaf);
+    if (head->kind != PART_KIND_LEAF || slots_end > head->low || head->low > LEAF_CAPACITY) {
         return false;
     }
     size_t used = 0;
@@ -223,7 +288,7 @@ bool leaf_verify(const struct part *leaf)
         } else {
             overflows++;
         }
-        used += size + sizeof(uint16_t);
+        used += size + slot_size(leaf);
     }
     return used == head->used && used <= LEAF_ROOM && payload == head->payload &&
            overflows == head->overflows;

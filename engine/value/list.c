@@ -44,7 +44,7 @@ static struct list *list_new(int64_t limit)
 {
     struct list *list = part_alloc(sizeof(*list));
     if (list != NULL) {
-        clast_init(&list->clast);
+        clast_init(&list->clast, &clast_by_position, 0);
         list->limit = limit;
     }
     return list;

@@ -45,7 +45,7 @@ size_t part_memory(const struct part *part)
 
 struct part *part_new(size_t capacity)
 {
-    if (capacity > UINT32_MAX) {
+    if (capacity > PART_CAPACITY_MAX) {
         return NULL;
     }
     struct part *part = part_alloc(sizeof(*part) + capacity);
@@ -54,7 +54,8 @@ struct part *part_new(size_t capacity)
     }
     atomic_init(&part->refs, 1);
     part->size = 0;
-    part->capacity = (uint32_t)capacity;
+    part->capacity = (uint32_t)capacity & PART_CAPACITY_MAX;
+    part->dirty = 1;
     return part;
 }
 

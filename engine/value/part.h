@@ -12,12 +12,15 @@
 
 struct part {
     _Atomic uint32_t refs;
-    uint32_t size;     /* Bytes in use. */
-    uint32_t capacity; /* Bytes allocated behind the header. */
+    uint32_t size;          /* Bytes in use. */
+    uint32_t capacity : 31; /* Bytes allocated behind the header. */
+    uint32_t dirty : 1;     /* Changed since it was read, or new: see parts.h. */
     unsigned char data[];
 };
 
-/* Given, with one reference and size 0. NULL: no memory. */
+#define PART_CAPACITY_MAX ((1u << 31) - 1)
+
+/* Given, dirty, with one reference and size 0. NULL: no memory, or over PART_CAPACITY_MAX. */
 struct part *part_new(size_t capacity);
 void part_ref(struct part *part);
 void part_unref(struct part *part); /* Frees with the last; NULL is fine. */

@@ -1,4 +1,5 @@
-/* A slot holds a part, or, with its lowest bit set, the number of the next free slot. The links of
+/* A slot holds a part; or, with its second bit set, the handle of an absent part; or, with its
+ * lowest bit set, the number of the next free slot. The links of
  * the free list thus lie in pages like everything else: two tables that share a page share its
  * links, and each of them copies the page before it changes one.
  *
@@ -35,10 +36,35 @@ static bool slot_is_free(uintptr_t slot)
     return (slot & 1) != 0;
 }
 
+static bool slot_is_absent(uintptr_t slot)
+{
+    return (slot & 3) == 2;
+}
+
 static struct part *slot_part(uintptr_t slot)
 {
-    /* Free or lost slots hold no part. */
-    return slot_is_free(slot) ? NULL : (struct part *)slot;
+    /* Free, lost and absent slots hold no part. */
+    return (slot & 3) != 0 ? NULL : (struct part *)slot;
+}
+
+/* Bounded: who takes them asks again for what did not fit. */
+#define MISSES_MAX 64
+static _Thread_local struct parts_miss misses[MISSES_MAX];
+static _Thread_local size_t miss_count;
+
+static void note_miss(const struct parts *parts, uint32_t number)
+{
+    if (miss_count < MISSES_MAX) {
+        misses[miss_count++] = (struct parts_miss){parts, number};
+    }
+}
+
+size_t parts_take_misses(struct parts_miss *misses_out, size_t max)
+{
+    size_t count = miss_count < max ? miss_count : max;
+    memcpy(misses_out, misses, count * sizeof(misses[0]));
+    miss_count = 0;
+    return count;
 }
 
 static size_t page_memory(uint32_t capacity)
@@ -205,6 +231,7 @@ enum status parts_copy(const struct parts *parts, struct parts *copy_out)
     copy_out->end = parts->end;
     copy_out->free_first = parts->free_first;
     copy_out->live = parts->live;
+    copy_out->absent = parts->absent;
     copy_out->lost = parts->lost;
     return ST_OK;
 }
@@ -283,8 +310,63 @@ uint32_t parts_add(struct parts *parts, struct part *part)
 
 enum status parts_get(const struct parts *parts, uint32_t number, struct part **part_out)
 {
-    *part_out = slot_part(*slot_at(parts, number));
+    uintptr_t slot = *slot_at(parts, number);
+    if (__builtin_expect(slot_is_absent(slot), 0)) {
+        note_miss(parts, number);
+        return ST_WAIT;
+    }
+    *part_out = slot_part(slot);
     CHECK(*part_out != NULL);
+    return ST_OK;
+}
+
+bool parts_used(const struct parts *parts, uint32_t number)
+{
+    uintptr_t slot = *slot_at(parts, number);
+    return slot_is_absent(slot) || slot_part(slot) != NULL;
+}
+
+void parts_clean(struct parts *parts, uint32_t number)
+{
+    struct part *part = slot_part(*slot_at(parts, number));
+    CHECK(part != NULL);
+    part->dirty = 0;
+}
+
+bool parts_evict(struct parts *parts, uint32_t number, uint64_t handle)
+{
+    CHECK(handle <= PARTS_HANDLE_MAX);
+    struct part *part = slot_part(*slot_at(parts, number));
+    if (part == NULL || part->dirty || page_shared(parts->pages[number / PARTS_PAGE_COUNT])) {
+        return false;
+    }
+    parts->memory -= part_memory(part);
+    parts->absent++;
+    *slot_at(parts, number) = (uintptr_t)(handle << 2 | 2);
+    part_unref(part);
+    return true;
+}
+
+bool parts_absent(const struct parts *parts, uint32_t number, uint64_t *handle_out)
+{
+    uintptr_t slot = *slot_at(parts, number);
+    if (slot_is_absent(slot)) {
+        *handle_out = slot >> 2;
+    }
+    return slot_is_absent(slot);
+}
+
+enum status parts_install(struct parts *parts, uint32_t number, struct part *part)
+{
+    CHECK(slot_is_absent(*slot_at(parts, number)));
+    enum status status = page_own(parts, number / PARTS_PAGE_COUNT, 0);
+    if (status != ST_OK) {
+        return status;
+    }
+    part->dirty = 0;
+    *slot_at(parts, number) = (uintptr_t)part;
+    parts->memory += part_memory(part);
+    parts->absent--;
     return ST_OK;
 }
 
@@ -321,6 +403,7 @@ enum status parts_own_sized(struct parts *parts, uint32_t number, size_t capacit
         part_unref(part);
         part = clone;
     }
+    part->dirty = 1;
     *part_out = part;
     return ST_OK;
 }
@@ -351,6 +434,7 @@ bool parts_check(const struct parts *parts)
 {
     uint64_t memory = 0;
     uint32_t live = 0;
+    uint32_t absent = 0;
     uint32_t free_count = 0;
     if (parts->page_capacity > 0) {
         memory += part_heap_size(parts->page_capacity * sizeof(struct parts_page *));
@@ -362,7 +446,8 @@ bool parts_check(const struct parts *parts)
         uintptr_t slot = *slot_at(parts, number);
         struct part *part = slot_part(slot);
         free_count += slot_is_free(slot);
-        live += part != NULL;
+        live += part != NULL || slot_is_absent(slot);
+        absent += slot_is_absent(slot);
         memory += part != NULL ? part_memory(part) : 0;
     }
     uint32_t listed = 0;
@@ -373,6 +458,6 @@ bool parts_check(const struct parts *parts)
         number = (uint32_t)(*slot_at(parts, number) >> 1);
         listed++;
     }
-    return memory == parts->memory && live == parts->live + parts->lost && listed == free_count &&
-           live + free_count == parts->end;
+    return memory == parts->memory && live == parts->live + parts->lost &&
+           absent == parts->absent && listed == free_count && live + free_count == parts->end;
 }

@@ -4,8 +4,11 @@
  * of them counted, so that a copy of a value costs a reference a page: pages are copied when one
  * side changes an entry, parts when one side changes their bytes.
  *
- * Every part is resident today. parts_get and parts_own are the only ways to a part, and may
- * answer ST_WAIT once parts can be absent; callers pass it on before they change anything.
+ * A part is resident or absent: then its slot holds a handle that says where it can be read.
+ * parts_get and parts_own are the only ways to a part; for an absent one they answer ST_WAIT, which
+ * callers pass on before they change anything, and note it (parts_take_misses), so that whoever
+ * answers for reads has it brought and installed. A resident part is dirty if it differs from what
+ * its handle named, or never had one; only a clean one may be evicted.
  * Thread: the holder of the key's shard; tables that share pages or parts may be under two locks.
  */
 #ifndef BASIN_ENGINE_VALUE_PARTS_H
@@ -24,6 +27,7 @@ struct parts {
     uint32_t end;           /* Every number below was given out once. */
     uint32_t free_first;    /* The first free number below end, or PARTS_NONE. */
     uint32_t live;          /* Numbers in use. */
+    uint32_t absent;        /* Of these. */
     uint32_t lost;   /* Removed while there was no memory to forget them; freed at the end. */
     uint64_t memory; /* Heap bytes of parts, pages and array. */
 };
@@ -52,6 +56,30 @@ enum status parts_own(struct parts *parts, uint32_t number, struct part **part_o
 /* The same, with room for at least `capacity` bytes in the part. */
 enum status parts_own_sized(struct parts *parts, uint32_t number, size_t capacity,
                             struct part **part_out);
+/* -- Parts that are not in memory -------------------------------------------------------------- */
+
+#define PARTS_HANDLE_MAX (UINT64_MAX >> 2)
+
+/* Whether the number, below `end`, is in use. */
+bool parts_used(const struct parts *parts, uint32_t number);
+/* Marks a resident part as equal to what a handle names. */
+void parts_clean(struct parts *parts, uint32_t number);
+/* A clean part leaves memory (but for references to it); the handle stays. False: it is dirty, or
+ * free, or absent, or lies in a page shared with another table; nothing was done. */
+bool parts_evict(struct parts *parts, uint32_t number, uint64_t handle);
+/* Whether the part is absent, and its handle. */
+bool parts_absent(const struct parts *parts, uint32_t number, uint64_t *handle_out);
+/* Puts an absent part in its place, clean. Takes the reference. ST_NOMEM: it did not. */
+enum status parts_install(struct parts *parts, uint32_t number, struct part *part);
+
+struct parts_miss {
+    const struct parts *parts;
+    uint32_t number;
+};
+/* The absent parts that this thread has asked for since the last call, at most `max`, the first
+ * first; further ones were not noted. Gives their count. */
+size_t parts_take_misses(struct parts_miss *misses_out, size_t max);
+
 /* Whether parts_own would succeed without an allocation. */
 bool parts_owned(const struct parts *parts, uint32_t number);
 

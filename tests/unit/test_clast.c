@@ -227,7 +227,7 @@ static void run_steps(struct run *run, size_t steps, size_t check_each)
     noise_init();
     struct clast clast;
     struct model model = {NULL, 0, 0};
-    clast_init(&clast);
+    clast_init(&clast, &clast_by_position, 0);
     for (size_t i = 0; i < steps; i++) {
         if (run->may_fail) {
             part_test_fail_from(1 + test_random_below(&run->state, 6));
@@ -296,7 +296,7 @@ TEST(clast_copies_live_apart_while_they_share_parts)
     struct clast clasts[COPIES];
     struct model models[COPIES];
     for (size_t i = 0; i < COPIES; i++) {
-        clast_init(&clasts[i]);
+        clast_init(&clasts[i], &clast_by_position, 0);
         models[i] = (struct model){NULL, 0, 0};
     }
     for (size_t i = 0; i < STEPS(40000, 4000); i++) {
@@ -350,7 +350,7 @@ TEST(clast_leaves_referenced_parts_alone)
     struct model model = {NULL, 0, 0};
     static struct kept kept;
     static unsigned char room[ELEMENT_SIZE_MAX];
-    clast_init(&clast);
+    clast_init(&clast, &clast_by_position, 0);
     while (model.count < 3000) {
         EXPECT(step_push(&clast, &model, &run) == ST_OK);
     }
@@ -385,7 +385,7 @@ TEST(clast_fills_leaves_when_pushed_from_either_side)
 {
     for (int left = 0; left < 2; left++) {
         struct clast clast;
-        clast_init(&clast);
+        clast_init(&clast, &clast_by_position, 0);
         push_numbers(&clast, left != 0, STEPS(1000000, 100000));
         double each = (double)clast_memory(&clast) / (double)clast.count;
         EXPECT(each < 19.0 / 0.95);
@@ -399,7 +399,7 @@ TEST(clast_gives_memory_back_when_used_as_a_queue)
 {
     for (int left = 0; left < 2; left++) {
         struct clast clast;
-        clast_init(&clast);
+        clast_init(&clast, &clast_by_position, 0);
         push_numbers(&clast, left != 0, 5000);
         uint64_t memory = clast_memory(&clast);
         for (size_t i = 0; i < 50000; i++) {
@@ -416,7 +416,7 @@ TEST(clast_gives_memory_back_when_used_as_a_queue)
 TEST(clast_merges_what_became_small)
 {
     struct clast clast;
-    clast_init(&clast);
+    clast_init(&clast, &clast_by_position, 0);
     push_numbers(&clast, false, 100000);
     uint64_t state = test_seed();
     while (clast.count > 5000) {
@@ -432,7 +432,7 @@ TEST(clast_frees_in_slices)
 {
     struct clast clast;
     struct clast copy;
-    clast_init(&clast);
+    clast_init(&clast, &clast_by_position, 0);
     push_numbers(&clast, false, 300000);
     EXPECT(clast_copy(&clast, &copy) == ST_OK);
     push_numbers(&clast, false, 300000);
@@ -450,7 +450,7 @@ TEST(clast_frees_in_slices)
 TEST(clast_refuses_elements_beyond_its_limit)
 {
     struct clast clast;
-    clast_init(&clast);
+    clast_init(&clast, &clast_by_position, 0);
     struct bytes element = bytes_of("", (size_t)CLAST_ELEMENT_MAX + 1);
     EXPECT(clast_push(&clast, false, &element, 1) == ST_LIMIT);
     EXPECT_INT(clast.count, 0);
