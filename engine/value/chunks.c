@@ -417,7 +417,8 @@ enum status chunks_copy(const struct value *value, struct buf *scratch, struct v
 {
     if (is_packed(value)) {
         struct bytes block;
-        enum status status = packed_splice(value->packed, 0, 0, NULL, 0, false, scratch, &block);
+        enum status status =
+            packed_slice(value->packed, 0, packed_count(value->packed), scratch, &block);
         if (status == ST_OK) {
             *copy_out = packed_value(block);
         }

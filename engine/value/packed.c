@@ -158,6 +158,26 @@ struct bytes packed_rebase(struct bytes bytes, uintptr_t old_data, size_t old_si
     return bytes_of(scratch->data + (address - old_data), bytes.size);
 }
 
+/* Whether the block is the last thing in scratch and none of the elements lies in it: then it can
+ * be changed where it is. */
+static bool is_last_in(const struct buf *scratch, struct bytes block, const struct bytes *elements,
+                       size_t count)
+{
+    uintptr_t start = (uintptr_t)block.data;
+    uintptr_t end = start + block.size;
+    if (scratch->size == 0 || start < (uintptr_t)scratch->data ||
+        end != (uintptr_t)scratch->data + scratch->size) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uintptr_t element = (uintptr_t)elements[i].data;
+        if (element >= start && element < end) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum status packed_splice(struct bytes block, uint32_t index, uint32_t removed,
                           const struct bytes *elements, size_t count, bool reversed,
                           struct buf *scratch, struct bytes *block_out)
@@ -185,21 +205,29 @@ enum status packed_splice(struct bytes block, uint32_t index, uint32_t removed,
     }
     uintptr_t old_data = (uintptr_t)scratch->data;
     size_t old_size = scratch->size;
-    unsigned char *start = buf_extend(scratch, size);
-    if (start == NULL) {
+    bool in_place = is_last_in(scratch, block, elements, count);
+    size_t more = !in_place ? size : size > block.size ? size - block.size : 0;
+    if (more > 0 && buf_extend(scratch, more) == NULL) {
         return ST_NOMEM;
     }
     block = packed_rebase(block, old_data, old_size, scratch);
     const unsigned char *old = block.data;
+    unsigned char *start =
+        in_place ? scratch->data + (old - scratch->data) : scratch->data + old_size;
     unsigned char *p = start;
+    if (in_place) {
+        memmove(start + size - (block.size - last), old + last, block.size - last);
+        scratch->size = (size_t)(start - scratch->data) + size;
+    } else {
+        memcpy(p + PACKED_HEADER_SIZE, old + PACKED_HEADER_SIZE, first - PACKED_HEADER_SIZE);
+        memcpy(p + size - (block.size - last), old + last, block.size - last);
+    }
     store_u32(p, old_count - removed + (uint32_t)count);
-    memcpy(p + PACKED_HEADER_SIZE, old + PACKED_HEADER_SIZE, first - PACKED_HEADER_SIZE);
     p += first;
     for (size_t i = 0; i < count; i++) {
         struct bytes element = elements[reversed ? count - 1 - i : i];
         p += packed_entry_store(p, packed_rebase(element, old_data, old_size, scratch));
     }
-    memcpy(p, old + last, block.size - last);
     p += block.size - last;
     CHECK((size_t)(p - start) == size);
     *block_out = bytes_of(start, size);

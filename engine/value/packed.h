@@ -7,10 +7,12 @@
  * byte towards the left: 7 bits a byte, low first, the high bit says that another byte lies to the
  * left. So a block is walked from both ends and an index is sought from the nearer one.
  *
- * Blocks are never changed in place. An edit appends the new block to a scratch buffer, behind what
- * lies there, and gives it as block_out: lent until the scratch buffer changes. The old block and
- * the elements given may lie in that same scratch buffer: they are found again if it moves. Other
- * views into it are not, so two values that change at the same time need two scratch buffers.
+ * An edit appends the new block to a scratch buffer, behind what lies there, and gives it as
+ * block_out: lent until the scratch buffer changes. A block elsewhere stays as it is; one that is
+ * the last thing in scratch, made by an edit before, is changed where it is by packed_splice, so
+ * that many edits in a row cost no more room than one. The elements given may lie in that same
+ * scratch buffer: they are found again if it moves. Other views into it are not, so two values that
+ * change at the same time need two scratch buffers.
  *
  * Bytes from disk or from clients pass packed_verify before anything else here sees them.
  * Thread: none of this is shared.
