@@ -47,8 +47,8 @@
 #define KEYS_OF_REQUEST_MAX 16
 #define LINE_MAX_SIZE 128
 
-/* What a role sends: the words of head, then unit as often as times says. K is a key that begins
- * with prefix, V a value; every other word stands for itself. */
+/* What a role sends: the words of head, then unit as often as times says. K is a key (or a member)
+ * that begins with prefix, S a number of digits, V a value; every other word stands for itself. */
 struct command {
     const char *name;
     const char *prefix;
@@ -67,6 +67,26 @@ static const struct command commands[] = {
     {"lpush", "lst:", "LPUSH K", "V", 1},
     {"lrange", "rng:", "LRANGE K 0 99", "", 0},
     {"fill-lists", "rng:", "RPUSH K", "V", 100}, /* What lrange reads. */
+    /* One large value of each type, and what is done to it in the middle. */
+    {"hset", "fld:", "HSET hash", "K V", 1},
+    {"hget", "fld:", "HGET hash K", "", 0},
+    {"hrandfield", "", "HRANDFIELD hash", "", 0},
+    {"sadd", "mbr:", "SADD set", "K", 1},
+    {"sismember", "mbr:", "SISMEMBER set K", "", 0},
+    {"srandmember", "", "SRANDMEMBER set", "", 0},
+    {"spop", "", "SPOP set", "", 0},
+    {"zadd", "mbr:", "ZADD zset", "S K", 1},
+    {"zscore", "mbr:", "ZSCORE zset K", "", 0},
+    {"zrank", "mbr:", "ZRANK zset K", "", 0},
+    {"zrange", "", "ZRANGE zset 500000 500099", "", 0},
+    {"zrandmember", "", "ZRANDMEMBER zset", "", 0},
+    {"list-push", "", "RPUSH list", "V", 1},
+    {"lindex", "", "LINDEX list 500000", "", 0},
+    {"linsert", "", "LINSERT list BEFORE middle", "V", 1},
+    {"lset", "", "LSET list 500000", "V", 1},
+    {"xadd", "", "XADD stream * field V", "", 0},
+    {"xrange", "", "XRANGE stream 500000-1 + COUNT 100", "", 0},
+    {"small-hash", "hsh:", "HSET K f1 v1 f2 v2 f3 v3 f4 v4 f5 v5 f6 v6 f7 v7 f8 v8", "", 0},
 };
 
 struct histogram {
@@ -234,6 +254,9 @@ static void words_add(struct role *role, const char *words, const char *value, s
             memcpy(key, role->command->prefix, KEY_PREFIX_SIZE);
             memset(key + KEY_PREFIX_SIZE, '0', KEY_DIGITS);
             request_add(role, key, sizeof(key));
+            role->digits[role->keys++] = role->request_size - KEY_DIGITS - 2;
+        } else if (size == 1 && *words == 'S') {
+            request_add(role, "000000000000", KEY_DIGITS);
             role->digits[role->keys++] = role->request_size - KEY_DIGITS - 2;
         } else if (size == 1 && *words == 'V') {
             request_add(role, value, value_size);
