@@ -108,7 +108,7 @@ $(DIFFERENTIAL): $(call object,$(wildcard redis-tests/differential/*.c)) $(REDIS
 	@echo "  LD $(MODE) $(notdir $@)"
 	@$(CC) $(LDFLAGS) $^ -lm -o $@
 
-CRASH_PROGRAMS := $(addprefix $(OUT)/tests/crash/,crash damage full_disk)
+CRASH_PROGRAMS := $(addprefix $(OUT)/tests/crash/,crash shadow damage full_disk)
 $(OUT)/tests/crash/crash: $(call object,$(wildcard tests/crash/crash_*.c) tests/crash/loop_disk.c)
 $(OUT)/tests/crash/damage: $(call object,tests/crash/ledger.c) $(OUT)/libtest.a
 $(OUT)/tests/crash/full_disk: $(call object,tests/crash/ledger.c tests/crash/loop_disk.c) $(OUT)/libtest.a
