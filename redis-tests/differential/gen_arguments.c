@@ -234,6 +234,37 @@ static void put_offset(struct gen *gen)
     }
 }
 
+/* Of a bit: within a few bytes, or near the sizes at which strings change their shape. */
+static void put_bit(struct gen *gen)
+{
+    static const unsigned edges[] = {44, 256, 4096, 8192, 16384, 32768, 70000};
+    unsigned chance = gen_below(gen, 100);
+    if (chance < 60) {
+        put_format(gen, "%u", gen_below(gen, 200));
+    } else if (chance < 82) {
+        put_format(gen, "%u", gen_below(gen, 8000));
+    } else if (chance < 95) {
+        unsigned edge = chance < 92 ? edges[gen_below(gen, 3)] : edges[gen_below(gen, 7)];
+        put_format(gen, "%u", edge * 8 + gen_below(gen, 40) - 20);
+    } else if (chance < 98) {
+        put_format(gen, "-%u", gen_below(gen, 200));
+    } else {
+        gen_put_hostile(gen);
+    }
+}
+
+/* The same as BITFIELD takes it. */
+static void put_bit_field(struct gen *gen)
+{
+    if (gen_chance(gen, 70)) {
+        put_bit(gen);
+    } else if (gen_chance(gen, 95)) {
+        put_format(gen, "#%u", gen_below(gen, gen_chance(gen, 90) ? 20 : 3000));
+    } else {
+        put_format(gen, "#%d", (int)gen_below(gen, 20) - 10);
+    }
+}
+
 static void put_float(struct gen *gen)
 {
     static const char *const floats[] = {"0.1",
@@ -452,17 +483,18 @@ static void put_one_word(struct gen *gen, const char *words)
 static void put_name(struct gen *gen)
 {
     static const char names[] =
-        "append auth bgsave client client|getname client|id client|info client|kill "
+        "append auth bgsave bitcount bitfield bitfield_ro bitop bitpos client client|getname "
+        "client|id client|info client|kill "
         "client|list client|no-evict client|reply client|setname command command|count "
         "command|docs command|getkeys command|getkeysandflags command|info command|list "
         "config config|get config|resetstat config|rewrite config|set copy dbsize debug "
         "decr decrby del echo exists expire expireat expiretime flushall flushdb get "
-        "getdel getex getrange getset hello incr incrby incrbyfloat info keys lastsave "
+        "getbit getdel getex getrange getset hello incr incrby incrbyfloat info keys lastsave "
         "lcs lindex linsert llen lmove lmpop lpop lpos lpush lpushx lrange lrem lset "
         "ltrim memory memory|usage mget move mset msetnx object object|encoding "
         "object|freq object|idletime object|refcount persist pexpire pexpireat "
         "pexpiretime ping psetex pttl quit randomkey rename renamenx reset role rpop "
-        "rpoplpush rpush rpushx save scan select set setex setnx setrange shutdown "
+        "rpoplpush rpush rpushx save scan select set setbit setex setnx setrange shutdown "
         "strlen substr swapdb time touch ttl type unlink wait nope get|set config|nope";
     put_one_word(gen, names);
 }
@@ -537,6 +569,8 @@ static const struct {
     {"index", put_index},
     {"count", put_count},
     {"offset", put_offset},
+    {"bit", put_bit},
+    {"bit_field", put_bit_field},
     {"float", put_float},
     {"seconds", put_seconds},
     {"milliseconds", put_milliseconds},
