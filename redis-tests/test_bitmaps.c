@@ -154,7 +154,8 @@ TEST(bitpos_finds_the_first_bit_and_knows_the_zeros_behind_the_end)
 TEST(bitpos_finds_one_clear_bit_in_a_sea_of_ones)
 {
     enum { BITS = 8 * 70000 };
-    static const long long places[] = {0, 1, 4095 * 8, 16384 * 8, 16384 * 8 - 1, 3 * 16384 * 8 + 77};
+    static const long long places[] = {
+        0, 1, 4095 * 8, 16384 * 8, 16384 * 8 - 1, 3 * 16384 * 8 + 77};
     dialog_begin();
     EXPECT_INT(ask_integer("SETBIT zeros %d 0", BITS - 1), 0);
     EXPECT_INT(ask_integer("BITOP NOT k zeros"), BITS / 8);
@@ -259,7 +260,8 @@ TEST(bitfield_wraps_saturates_or_fails_on_overflow)
                 "[(0) (127) (-128)]");
     EXPECT_TEXT(ask("BITFIELD k OVERFLOW WRAP INCRBY i8 8 -1 OVERFLOW FAIL SET u8 8 256"),
                 "[(127) (nil)]");
-    EXPECT_TEXT(ask("BITFIELD k SET u8 8 -1 OVERFLOW SAT SET u4 8 -1 GET u8 8"), "[(127) (15) (255)]");
+    EXPECT_TEXT(ask("BITFIELD k SET u8 8 -1 OVERFLOW SAT SET u4 8 -1 GET u8 8"),
+                "[(127) (15) (255)]");
     EXPECT_TEXT(ask("BITFIELD k OVERFLOW SAT SET i5 8 -9223372036854775792 GET i5 8 "
                     "SET i5 8 -9223372036854775793 GET i5 8"),
                 "[(-1) (-16) (-16) (15)]");

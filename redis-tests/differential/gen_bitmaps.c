@@ -2,7 +2,8 @@
  * across every size at which a string changes its shape. The bytes themselves are read often. */
 #include "redis-tests/differential/gen.h"
 
-#define FIELD "('u8|'i8|'u4|'i5|'u1|'i1|'u63|'i64|'u33|'i16|'u64|'i65|'u0|'U8|'x8|'u08|'u) bit_field"
+#define FIELD                                                                                      \
+    "('u8|'i8|'u4|'i5|'u1|'i1|'u63|'i64|'u33|'i16|'u64|'i65|'u0|'U8|'x8|'u08|'u) bit_field"
 
 static const struct gen_row rows[] = {
     ROW(40, "SETBIT skey bit (0|1|1|1)"),

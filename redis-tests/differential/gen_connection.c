@@ -40,7 +40,10 @@ static const struct gen_row rows[] = {
     ROW(10,
         "COMMAND (GETKEYS|GETKEYSANDFLAGS) (SET key value|GET key|MSET key value key value|"
         "DEL key+|COPY key key|LMPOP counted_lkeys LEFT|LMOVE key key LEFT RIGHT|PING|"
-        "OBJECT ENCODING key|CONFIG GET 'x|RENAME key key|LCS key key|SET key value GET|'nope 'a)"),
+        "OBJECT ENCODING key|CONFIG GET 'x|RENAME key key|LCS key key|SET key value GET|BITOP AND "
+        "key key+|BITFIELD key|BITFIELD key GET 'u8 bit OVERFLOW "
+        "SAT|BITFIELD key GET 'u8 0 SET 'u8 0 1|BITFIELD key GET 'u8|BITFIELD key GET 'u8 "
+        "bit|'nope 'a)"),
     ROW_AS(12, "CONFIG GET directive", JUDGE_PAIRS),
     ROW_AS(4, "CONFIG GET directive directive", JUDGE_PAIRS),
     ROW_ONLY(10, "CONFIG SET setting", JUDGE_EXACT, GEN_ALONE | GEN_RIGHT),

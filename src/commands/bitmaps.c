@@ -150,7 +150,8 @@ const struct command bitmaps_commands[] = {
      .complexity = "O(N*log(N)) where N is the number of fields.",
      .summary = "Reads and changes integers of any width within a string.",
      .arguments = "key [GET encoding offset | OVERFLOW (WRAP | SAT | FAIL) | "
-                  "SET encoding offset value | INCRBY encoding offset increment ...]"},
+                  "SET encoding offset value | INCRBY encoding offset increment ...]",
+     .key_flags = bitmaps_bitfield_key_flags},
     {.name = "bitfield_ro",
      .handler = bitmaps_bitfield_ro,
      .arity = -2,

@@ -3,7 +3,8 @@
  * copies of the bytes they lie in:
  *
  *     string    ......[..][...]..............[....]...........
- *     islands         ^^^^^^^^               ^^^^^^     copied, changed in memory, then written back
+ *     islands         ^^^^^^^^               ^^^^^^     copied, changed in memory, then written
+ * back
  *
  * Fields whose bytes lie less than ISLAND_GAP apart share an island: a few bytes more in one effect
  * cost less than a second effect. Sorting the fields by their place makes the islands, so that a
@@ -176,8 +177,7 @@ static void islands_lay_out(struct fields *fields)
     }
 }
 
-static enum status islands_load(struct call *call, struct fields *fields,
-                                const struct value *value)
+static enum status islands_load(struct call *call, struct fields *fields, const struct value *value)
 {
     for (size_t i = 0; i < fields->island_count; i++) {
         struct island *island = &fields->islands[i];
@@ -390,4 +390,17 @@ enum status bitmaps_bitfield(struct call *call)
 enum status bitmaps_bitfield_ro(struct call *call)
 {
     return bitfield(call, true);
+}
+
+unsigned bitmaps_bitfield_key_flags(const struct bytes *argv, size_t argc)
+{
+    size_t i = 2;
+    while (i < argc) {
+        size_t words = argument_is(argv[i], "get") ? 3 : argument_is(argv[i], "overflow") ? 2 : 0;
+        if (words == 0 || argc - i < words) {
+            return KEY_RW | KEY_ACCESS | KEY_UPDATE;
+        }
+        i += words;
+    }
+    return KEY_RO | KEY_ACCESS;
 }

@@ -36,4 +36,7 @@ enum status bitmaps_bitop(struct call *call);
 enum status bitmaps_bitfield(struct call *call);
 enum status bitmaps_bitfield_ro(struct call *call);
 
+/* As command_key_flags: a BITFIELD of nothing but GET only reads. */
+unsigned bitmaps_bitfield_key_flags(const struct bytes *argv, size_t argc);
+
 #endif

@@ -49,9 +49,9 @@ static struct span span_of(const struct range *range)
 {
     struct span span = {(uint64_t)range->start, (uint64_t)range->end, 0, 0};
     if (range->bits) {
-        span = (struct span){span.first / 8, span.last / 8,
-                             (unsigned char)~(0xffu >> span.first % 8),
-                             (unsigned char)(0x7fu >> span.last % 8)};
+        span =
+            (struct span){span.first / 8, span.last / 8, (unsigned char)~(0xffu >> span.first % 8),
+                          (unsigned char)(0x7fu >> span.last % 8)};
     }
     return span;
 }
@@ -180,6 +180,13 @@ struct search {
     unsigned char found; /* That byte, with the bits looked for set. */
 };
 
+/* Four words that are all the same one: one branch for 32 bytes. */
+static inline bool words_equal(const unsigned char *data, uint64_t word)
+{
+    return ((load_u64(data) ^ word) | (load_u64(data + 8) ^ word) | (load_u64(data + 16) ^ word) |
+            (load_u64(data + 24) ^ word)) == 0;
+}
+
 /* The first byte that has a bit of the kind looked for; then ends the walk. */
 static enum status search_piece(void *ctx, struct value_piece piece)
 {
@@ -188,8 +195,8 @@ static enum status search_piece(void *ctx, struct value_piece piece)
     size_t size = piece.data.size;
     size_t at = 0;
     uint64_t others = search->other == 0 ? 0 : UINT64_MAX;
-    while (at + 8 <= size && load_u64(data + at) == others) {
-        at += 8;
+    while (at + 32 <= size && words_equal(data + at, others)) {
+        at += 32;
     }
     while (at < size && data[at] == search->other) {
         at++;
@@ -224,8 +231,8 @@ static enum status search_span(const struct value *value, struct span span, stru
     enum status status = search_edge(value, span.first, span.before, search);
     if (status == ST_OK && search->found == 0) {
         search->byte = span.first + 1;
-        status = text_pieces(value, span.first + 1, span.last - span.first - 1, search_piece,
-                             search);
+        status =
+            text_pieces(value, span.first + 1, span.last - span.first - 1, search_piece, search);
         status = search->found != 0 ? ST_OK : status;
     }
     if (status == ST_OK && search->found == 0) {
