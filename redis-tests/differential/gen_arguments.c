@@ -338,6 +338,27 @@ static void put_element(struct gen *gen)
     }
 }
 
+static void put_pkey(struct gen *gen)
+{
+    if (gen_chance(gen, 94)) {
+        put_format(gen, "p:%u", gen_below(gen, 24));
+    } else {
+        put_key(gen);
+    }
+}
+
+/* What a sketch counts: few, so that they come again, or a crowd, so that it becomes dense. */
+static void put_crowd(struct gen *gen)
+{
+    unsigned chance = gen_below(gen, 100);
+    unsigned count = chance < 60   ? gen_below(gen, 4)
+                     : chance < 90 ? gen_below(gen, 40)
+                                   : gen_below(gen, GEN_ARGUMENTS_MAX - 10);
+    for (unsigned i = 0; i < count; i++) {
+        put_format(gen, "%u", gen_below(gen, 1u << (4 + gen_below(gen, 20))));
+    }
+}
+
 static void put_short(struct gen *gen)
 {
     size_t size = gen_below(gen, 40);
@@ -493,7 +514,8 @@ static void put_name(struct gen *gen)
         "lcs lindex linsert llen lmove lmpop lpop lpos lpush lpushx lrange lrem lset "
         "ltrim memory memory|usage mget move mset msetnx object object|encoding "
         "object|freq object|idletime object|refcount persist pexpire pexpireat "
-        "pexpiretime ping psetex pttl quit randomkey rename renamenx reset role rpop "
+        "pexpiretime pfadd pfcount pfmerge ping psetex pttl quit randomkey rename renamenx reset "
+        "role rpop "
         "rpoplpush rpush rpushx save scan select set setbit setex setnx setrange shutdown "
         "strlen substr swapdb time touch ttl type unlink wait nope get|set config|nope";
     put_one_word(gen, names);
@@ -507,7 +529,8 @@ static void put_directive(struct gen *gen)
         "loglevel hz list-max-listpack-size list-max-ziplist-size proto-max-bulk-len "
         "client-query-buffer-limit client-output-buffer-limit requirepass unixsocket "
         "unixsocketperm list-compress-depth hash-max-* set-max-intset* zset-max-* "
-        "appendfilename lazyfree-* slowlog* nope lfu-* repl-backlog-size activerehashing "
+        "appendfilename hll-sparse-max-bytes lazyfree-* slowlog* nope lfu-* repl-backlog-size "
+        "activerehashing "
         "daemonize dbfilename enable-debug-command MAXMEMORY maxmemor? [s]ave maxclients "
         "protected-mode";
     put_one_word(gen, directives);
@@ -564,6 +587,8 @@ static const struct {
     {"ckey", put_ckey},
     {"value", put_value},
     {"element", put_element},
+    {"pkey", put_pkey},
+    {"crowd", put_crowd},
     {"short", put_short},
     {"integer", put_integer},
     {"index", put_index},

@@ -57,6 +57,7 @@ struct config {
     config_number bulk_max;           /* proto-max-bulk-len, bytes */
     config_number query_buffer_limit; /* Bytes */
     config_number list_max_listpack_size;
+    config_number hll_sparse_max_bytes;
     config_number hz;
     config_number workers; /* 0 until loaded, then at least 1 and at most CONFIG_WORKERS_MAX */
     config_number shards;  /* Likewise: a power of two */
