@@ -210,3 +210,28 @@ TEST(the_estimate_that_pfcount_keeps_is_durable)
     EXPECT_TEXT(ask("BITFIELD h GET u8 64"), expected);
     EXPECT_INT(ask_integer("PFCOUNT h"), count);
 }
+
+TEST(pfdebug_shows_how_a_sketch_is_stored)
+{
+    dialog_begin();
+    EXPECT_TEXT(ask("PFADD h a b c"), "(1)");
+    EXPECT_TEXT(ask("PFDEBUG ENCODING h"), "sparse");
+    EXPECT_TEXT(ask("PFDEBUG DECODE h"), "Z:8436 v:1,1 Z:4274 v:2,1 Z:3068 v:1,1 Z:603");
+    EXPECT_TEXT(ask("PFDEBUG TODENSE h"), "(1)");
+    EXPECT_TEXT(ask("PFDEBUG TODENSE h"), "(0)");
+    EXPECT_TEXT(ask("PFDEBUG ENCODING h"), "dense");
+    EXPECT_TEXT(ask("PFDEBUG DECODE h"), "-ERR HLL encoding is not sparse");
+    EXPECT_TEXT(ask("PFCOUNT h"), "(3)");
+    EXPECT_TEXT(ask("PFADD k a"), "(1)");
+    const char *registers = ask("PFDEBUG GETREG k");
+    int raised = 0;
+    for (const char *at = registers; *at != '\0'; at++) {
+        raised += *at >= '1' && *at <= '9';
+    }
+    EXPECT_INT(raised, 1);
+    EXPECT_INT(ask_integer("STRLEN k"), DENSE_SIZE);
+    EXPECT_TEXT(ask("PFDEBUG NOPE h"), "-ERR Unknown PFDEBUG subcommand 'NOPE'");
+    EXPECT_TEXT(ask("PFDEBUG NOPE none"), "-ERR The specified key does not exist");
+    EXPECT_TEXT(ask("RPUSH l a"), "(1)");
+    EXPECT_TEXT(ask("PFDEBUG ENCODING l"), WRONGTYPE);
+}

@@ -514,7 +514,8 @@ static void put_name(struct gen *gen)
         "lcs lindex linsert llen lmove lmpop lpop lpos lpush lpushx lrange lrem lset "
         "ltrim memory memory|usage mget move mset msetnx object object|encoding "
         "object|freq object|idletime object|refcount persist pexpire pexpireat "
-        "pexpiretime pfadd pfcount pfmerge ping psetex pttl quit randomkey rename renamenx reset "
+        "pexpiretime pfadd pfcount pfdebug pfmerge ping psetex pttl quit randomkey rename renamenx "
+        "reset "
         "role rpop "
         "rpoplpush rpush rpushx save scan select set setbit setex setnx setrange shutdown "
         "strlen substr swapdb time touch ttl type unlink wait nope get|set config|nope";

@@ -14,6 +14,8 @@ static const struct gen_row rows[] = {
     ROW(3, "PFMERGE pkey"),
     ROW(40, "GET pkey"),
     ROW(4, "STRLEN pkey"),
+    ROW(4, "PFDEBUG (DECODE|ENCODING|TODENSE|'nope) pkey"),
+    ROW(1, "PFDEBUG GETREG pkey"),
     ROW(2, "COPY pkey pkey REPLACE"),
     ROW(6, "DEL pkey"),
     ROW(1, "SET pkey value"),

@@ -8,9 +8,9 @@
  *     other: it is logged, and the reply waits for it (W1). Where it cannot be made, because the
  *     log is dead or the disk full, the estimate is answered all the same.
  */
+#include "src/commands/hyperloglog_private.h"
+
 #include "src/config/config.h"
-#include "src/dispatch/call.h"
-#include "src/hll/hll.h"
 #include "src/server.h"
 
 /* Bytes that are equal for less than this lie in the same write as what differs around them. */
@@ -63,19 +63,12 @@ static enum status text_gather(struct call *call, const struct value *value, str
     return status;
 }
 
-/* A key that was looked at. */
-struct sketch {
-    bool present, fits; /* fits: absent or a sketch. */
-    struct bytes bytes;
-};
-
-static void reply_corrupt(struct call *call)
+void hyperloglog_reply_corrupt(struct call *call)
 {
     resp_error(call->out, "INVALIDOBJ Corrupted HLL object detected");
 }
 
-/* Judges a value that was read; where it does not fit the error is written. */
-static enum status sketch_of(struct call *call, const struct value *value, struct sketch *sketch)
+enum status hyperloglog_sketch(struct call *call, const struct value *value, struct sketch *sketch)
 {
     *sketch = (struct sketch){.present = value->type != VALUE_NONE, .fits = true};
     if (!sketch->present) {
@@ -122,7 +115,7 @@ static enum status keys_merge(struct call *call, const struct value *values,
     memset(registers, 0, HLL_REGISTERS);
     for (size_t i = 0; i < call->key_count; i++) {
         struct sketch sketch;
-        enum status status = sketch_of(call, &values[i], &sketch);
+        enum status status = hyperloglog_sketch(call, &values[i], &sketch);
         *fits_out = sketch.fits;
         if (status != ST_OK || !sketch.fits) {
             return status;
@@ -133,7 +126,7 @@ static enum status keys_merge(struct call *call, const struct value *values,
         *dense_out = *dense_out || hll_encoding(sketch.bytes) == HLL_DENSE;
         if (hll_merge(sketch.bytes, registers) != ST_OK) {
             *fits_out = false;
-            reply_corrupt(call);
+            hyperloglog_reply_corrupt(call);
             return ST_OK;
         }
     }
@@ -194,8 +187,8 @@ static enum status store_changed(struct call *call, struct bytes old, struct byt
     }
     enum status status = ST_OK;
     if (count > 1) {
-        status = txn_reserve(call->txn, size + count * (EFFECT_OVERHEAD + call->argv[1].size) +
-                                            EFFECTS_OVERHEAD);
+        status = txn_reserve(call->txn,
+                             size + count * (EFFECT_OVERHEAD + call->key_size) + EFFECTS_OVERHEAD);
     }
     for (size_t i = 0; i < count && status == ST_OK; i++) {
         status = txn_text_write(call->txn, 0, found[i].from,
@@ -204,32 +197,25 @@ static enum status store_changed(struct call *call, struct bytes old, struct byt
     return status;
 }
 
-/* The sketch of key 0 for changing, in memory that lives until txn_end; a new one where it is
- * absent. ST_CORRUPT: it is far too long. */
-static enum status sketch_edit(struct call *call, const struct sketch *sketch, struct hll *hll)
+enum status hyperloglog_edit(struct call *call, const struct sketch *sketch, struct hll *hll)
 {
-    unsigned char *data = arena_alloc(call->arena, HLL_CAPACITY);
+    uint64_t sparse_max = (uint64_t)config_get(&call->server->config->hll_sparse_max_bytes);
+    unsigned char *data = arena_alloc(call->arena, hll_room(sketch->bytes.size, sparse_max));
     if (data == NULL) {
         return ST_NOMEM;
     }
     if (sketch->present) {
-        return hll_init_copy(hll, data, sketch->bytes);
+        return hll_init_copy(hll, data, sketch->bytes, sparse_max);
     }
-    hll_init(hll, data);
+    hll_init(hll, data, sparse_max);
     return ST_OK;
 }
 
-static enum status sketch_store(struct call *call, const struct sketch *sketch,
-                                const struct hll *hll)
+enum status hyperloglog_store(struct call *call, const struct sketch *sketch, const struct hll *hll)
 {
     struct bytes bytes = bytes_of(hll->data, hll->size);
     return sketch->present ? store_changed(call, sketch->bytes, bytes)
                            : txn_text_set(call->txn, 0, bytes, BASIN_NO_EXPIRY);
-}
-
-static uint64_t sparse_max(struct call *call)
-{
-    return (uint64_t)config_get(&call->server->config->hll_sparse_max_bytes);
 }
 
 /* ------------------------------------------------------------------------------------------
@@ -255,12 +241,12 @@ static enum status elements_raise(struct call *call, struct bytes sketch, bool *
 static enum status elements_add(struct call *call, const struct sketch *sketch)
 {
     struct hll hll;
-    enum status status = sketch_edit(call, sketch, &hll);
+    enum status status = hyperloglog_edit(call, sketch, &hll);
     for (size_t i = 2; i < call->argc && status == ST_OK; i++) {
         bool raised;
-        status = hll_raise(&hll, hll_point(call->argv[i]), sparse_max(call), &raised);
+        status = hll_raise(&hll, hll_point(call->argv[i]), &raised);
     }
-    return status == ST_OK ? sketch_store(call, sketch, &hll) : status;
+    return status == ST_OK ? hyperloglog_store(call, sketch, &hll) : status;
 }
 
 static enum status pfadd(struct call *call)
@@ -270,7 +256,7 @@ static enum status pfadd(struct call *call)
     bool change = true;
     enum status status = txn_peek(call->txn, 0, &value);
     if (status == ST_OK) {
-        status = sketch_of(call, &value, &sketch);
+        status = hyperloglog_sketch(call, &value, &sketch);
     }
     if (status != ST_OK || !sketch.fits) {
         return status;
@@ -282,7 +268,7 @@ static enum status pfadd(struct call *call)
         status = elements_add(call, &sketch);
     }
     if (status == ST_CORRUPT) {
-        reply_corrupt(call);
+        hyperloglog_reply_corrupt(call);
         return ST_OK;
     }
     if (status == ST_OK) {
@@ -331,14 +317,14 @@ static enum status pfcount(struct call *call)
     uint64_t count = 0;
     enum status status = txn_read(call->txn, 0, &value);
     if (status == ST_OK) {
-        status = sketch_of(call, &value, &sketch);
+        status = hyperloglog_sketch(call, &value, &sketch);
     }
     if (status != ST_OK || !sketch.fits) {
         return status;
     }
     if (sketch.present && !hll_cached(sketch.bytes, &count)) {
         if (hll_count(sketch.bytes, &count) != ST_OK) {
-            reply_corrupt(call);
+            hyperloglog_reply_corrupt(call);
             return ST_OK;
         }
         status = cache_store(call, count);
@@ -352,7 +338,7 @@ static enum status merge_into(struct call *call, const struct sketch *sketch,
                               const unsigned char *registers, bool dense)
 {
     struct hll hll;
-    enum status status = sketch_edit(call, sketch, &hll);
+    enum status status = hyperloglog_edit(call, sketch, &hll);
     if (status == ST_OK && dense) {
         status = hll_make_dense(&hll);
     }
@@ -360,14 +346,14 @@ static enum status merge_into(struct call *call, const struct sketch *sketch,
         bool raised;
         if (registers[i] > 0) {
             struct hll_point point = {(uint16_t)i, registers[i]};
-            status = hll_raise(&hll, point, sparse_max(call), &raised);
+            status = hll_raise(&hll, point, &raised);
         }
     }
     if (status != ST_OK) {
         return status;
     }
     hll_invalidate(&hll);
-    return sketch_store(call, sketch, &hll);
+    return hyperloglog_store(call, sketch, &hll);
 }
 
 /* The specs ask for a source, but the command does without. */
@@ -398,12 +384,12 @@ static enum status pfmerge(struct call *call)
     if (status != ST_OK || !fits) {
         return status;
     }
-    status = sketch_of(call, &values[0], &sketch);
+    status = hyperloglog_sketch(call, &values[0], &sketch);
     if (status == ST_OK) {
         status = merge_into(call, &sketch, registers, dense);
     }
     if (status == ST_CORRUPT) {
-        reply_corrupt(call);
+        hyperloglog_reply_corrupt(call);
         return ST_OK;
     }
     if (status == ST_OK) {
@@ -454,6 +440,18 @@ const struct command hyperloglog_commands[] = {
                    "constant.",
      .summary = "Estimates how many different elements the HyperLogLogs have seen together.",
      .arguments = "key [key ...]"},
+    {.name = "pfdebug",
+     .handler = hyperloglog_pfdebug,
+     .arity = 3,
+     .flags = CMD_WRITE | CMD_DENYOOM | CMD_ADMIN,
+     .categories = CAT_WRITE | CAT_HYPERLOGLOG | CAT_ADMIN | CAT_SLOW | CAT_DANGEROUS,
+     .keys =
+         {{.flags = KEY_RW | KEY_ACCESS, .begin = 2, .find = KEY_FIND_RANGE, .last = 0, .step = 1}},
+     .group = "hyperloglog",
+     .since = "2.8.9",
+     .complexity = "O(N) where N is the size of the HyperLogLog.",
+     .summary = "Shows how a HyperLogLog is stored, or makes it dense.",
+     .arguments = "(GETREG | DECODE | ENCODING | TODENSE) key"},
     {.name = "pfmerge",
      .handler = pfmerge,
      .arity = -2,

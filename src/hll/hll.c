@@ -357,9 +357,16 @@ static struct bytes bytes_of_hll(const struct hll *hll)
     return bytes_of(hll->data, hll->size);
 }
 
-void hll_init(struct hll *hll, unsigned char *data)
+size_t hll_room(size_t size, uint64_t sparse_max)
 {
-    *hll = (struct hll){data, HLL_HEADER_SIZE};
+    uint64_t room = size < HLL_DENSE_SIZE ? HLL_DENSE_SIZE : size;
+    room = room < sparse_max ? sparse_max : room;
+    return room < HLL_SPARSE_SIZE_MAX ? (size_t)room : HLL_SPARSE_SIZE_MAX;
+}
+
+void hll_init(struct hll *hll, unsigned char *data, uint64_t sparse_max)
+{
+    *hll = (struct hll){data, HLL_HEADER_SIZE, sparse_max};
     memset(data, 0, HLL_HEADER_SIZE);
     memcpy(data, magic, sizeof(magic));
     data[ENCODING_OFFSET] = HLL_SPARSE;
@@ -367,14 +374,15 @@ void hll_init(struct hll *hll, unsigned char *data)
     hll_invalidate(hll);
 }
 
-enum status hll_init_copy(struct hll *hll, unsigned char *data, struct bytes sketch)
+enum status hll_init_copy(struct hll *hll, unsigned char *data, struct bytes sketch,
+                          uint64_t sparse_max)
 {
     CHECK(hll_is_sketch(sketch));
     if (sketch.size > HLL_SPARSE_SIZE_MAX) {
         return ST_CORRUPT;
     }
     memcpy(data, sketch.data, sketch.size);
-    *hll = (struct hll){data, sketch.size};
+    *hll = (struct hll){data, sketch.size, sparse_max};
     return ST_OK;
 }
 
@@ -432,8 +440,8 @@ static void runs_join(struct hll *hll, size_t offset)
 }
 
 /* *fits_out false: this register asks for a dense sketch, and nothing has changed. */
-static enum status sparse_raise(struct hll *hll, struct hll_point point, uint64_t sparse_max,
-                                bool *raised_out, bool *fits_out)
+static enum status sparse_raise(struct hll *hll, struct hll_point point, bool *raised_out,
+                                bool *fits_out)
 {
     struct place place;
     unsigned char runs[SPLIT_SIZE_MAX];
@@ -447,7 +455,7 @@ static enum status sparse_raise(struct hll *hll, struct hll_point point, uint64_
     }
     size_t split = run_split(&place, point, runs);
     size_t size = hll->size - place.run.size + split;
-    if (size > hll->size && size > sparse_max) {
+    if (size > hll->size && size > hll->sparse_max) {
         *fits_out = false;
         return ST_OK;
     }
@@ -463,14 +471,13 @@ static enum status sparse_raise(struct hll *hll, struct hll_point point, uint64_
     return ST_OK;
 }
 
-enum status hll_raise(struct hll *hll, struct hll_point point, uint64_t sparse_max,
-                      bool *raised_out)
+enum status hll_raise(struct hll *hll, struct hll_point point, bool *raised_out)
 {
     CHECK(point.index < HLL_REGISTERS && point.rank >= 1 && point.rank <= HLL_VALUE_MAX);
     *raised_out = false;
     if (hll_encoding(bytes_of_hll(hll)) == HLL_SPARSE) {
         bool fits;
-        enum status status = sparse_raise(hll, point, sparse_max, raised_out, &fits);
+        enum status status = sparse_raise(hll, point, raised_out, &fits);
         if (status == ST_OK && !fits) {
             status = hll_make_dense(hll);
         }

@@ -68,22 +68,23 @@ bool hll_cached(struct bytes sketch, uint64_t *count_out);
 #define HLL_CACHE_SIZE 8
 void hll_cache_encode(uint64_t count, unsigned char *cache_out);
 
-/* A sketch that may change, in the caller's memory of HLL_CAPACITY bytes. */
-#define HLL_CAPACITY (HLL_SPARSE_SIZE_MAX + 8)
+/* A sketch that may change, in the caller's memory of hll_room() bytes: for a copy of so many. */
 struct hll {
     unsigned char *data;
     size_t size;
+    uint64_t sparse_max;
 };
+size_t hll_room(size_t size, uint64_t sparse_max);
 
-/* An empty sparse one, its estimate stale. */
-void hll_init(struct hll *hll, unsigned char *data);
+/* An empty sparse one, its estimate stale. sparse_max: bytes, with the header, that it may grow to
+ * before it becomes dense. */
+void hll_init(struct hll *hll, unsigned char *data, uint64_t sparse_max);
 /* A copy; the sketch has at most HLL_SPARSE_SIZE_MAX bytes, else ST_CORRUPT. */
-enum status hll_init_copy(struct hll *hll, unsigned char *data, struct bytes sketch);
+enum status hll_init_copy(struct hll *hll, unsigned char *data, struct bytes sketch,
+                          uint64_t sparse_max);
 
-/* Raises a register to a rank of 1 … HLL_VALUE_MAX; where that changes it the estimate is stale.
- * sparse_max: bytes, with the header, that a sparse sketch may grow to. */
-enum status hll_raise(struct hll *hll, struct hll_point point, uint64_t sparse_max,
-                      bool *raised_out);
+/* Raises a register to a rank of 1 … HLL_VALUE_MAX; where that changes it the estimate is stale. */
+enum status hll_raise(struct hll *hll, struct hll_point point, bool *raised_out);
 /* Says that the estimate is stale. */
 void hll_invalidate(struct hll *hll);
 /* Makes it dense; one that is stays as it is. */

@@ -8,23 +8,24 @@
 #include <stdlib.h>
 
 #define SPARSE_MAX 3000
+#define ROOM HLL_SPARSE_SIZE_MAX /* For any sketch. */
 
 static struct bytes bytes_of_hll(const struct hll *hll)
 {
     return bytes_of(hll->data, hll->size);
 }
 
-static bool add(struct hll *hll, struct bytes element, uint64_t sparse_max)
+static bool add(struct hll *hll, struct bytes element)
 {
     bool raised;
-    EXPECT(hll_raise(hll, hll_point(element), sparse_max, &raised) == ST_OK);
+    EXPECT(hll_raise(hll, hll_point(element), &raised) == ST_OK);
     return raised;
 }
 
-static bool add_number(struct hll *hll, uint64_t number, uint64_t sparse_max)
+static bool add_number(struct hll *hll, uint64_t number)
 {
     char text[INT64_TEXT_MAX];
-    return add(hll, bytes_of(text, int64_to_text((int64_t)number, text)), sparse_max);
+    return add(hll, bytes_of(text, int64_to_text((int64_t)number, text)));
 }
 
 static uint64_t count_of(struct bytes sketch)
@@ -38,10 +39,10 @@ TEST(an_empty_sketch_is_one_run_of_zeros_and_counts_nothing)
 {
     static const unsigned char empty[] = {'H', 'Y', 'L', 'L', 1, 0, 0,    0,    0,
                                           0,   0,   0,   0,   0, 0, 0x80, 0x7f, 0xff};
-    unsigned char data[HLL_CAPACITY];
+    unsigned char data[ROOM];
     struct hll hll;
     uint64_t count;
-    hll_init(&hll, data);
+    hll_init(&hll, data, SPARSE_MAX);
     EXPECT(bytes_equal(bytes_of_hll(&hll), bytes_of(empty, sizeof(empty))));
     EXPECT(hll_is_sketch(bytes_of_hll(&hll)));
     EXPECT(hll_encoding(bytes_of_hll(&hll)) == HLL_SPARSE);
@@ -52,13 +53,13 @@ TEST(an_empty_sketch_is_one_run_of_zeros_and_counts_nothing)
 /* As `PFADD h a b c` leaves them in redis-server 7.0.15. */
 TEST(three_elements_make_the_runs_that_redis_makes)
 {
-    unsigned char data[HLL_CAPACITY];
+    unsigned char data[ROOM];
     struct hll hll;
-    hll_init(&hll, data);
-    EXPECT(add(&hll, bytes_of_text("a"), SPARSE_MAX));
-    EXPECT(add(&hll, bytes_of_text("b"), SPARSE_MAX));
-    EXPECT(add(&hll, bytes_of_text("c"), SPARSE_MAX));
-    EXPECT(!add(&hll, bytes_of_text("a"), SPARSE_MAX));
+    hll_init(&hll, data, SPARSE_MAX);
+    EXPECT(add(&hll, bytes_of_text("a")));
+    EXPECT(add(&hll, bytes_of_text("b")));
+    EXPECT(add(&hll, bytes_of_text("c")));
+    EXPECT(!add(&hll, bytes_of_text("a")));
     static const struct hll_run runs[] = {{0, 8436, 2}, {1, 1, 1}, {0, 4274, 2}, {2, 1, 1},
                                           {0, 3068, 2}, {1, 1, 1}, {0, 603, 2}};
     size_t offset = HLL_HEADER_SIZE;
@@ -77,7 +78,7 @@ TEST(three_elements_make_the_runs_that_redis_makes)
 /* Any order of raises, against an array. */
 TEST(registers_hold_the_highest_rank_sparse_and_dense)
 {
-    unsigned char data[HLL_CAPACITY];
+    unsigned char data[ROOM];
     unsigned char registers[HLL_REGISTERS];
     unsigned char merged[HLL_REGISTERS];
     uint64_t chance = test_seed() + 1;
@@ -86,7 +87,7 @@ TEST(registers_hold_the_highest_rank_sparse_and_dense)
         uint64_t sparse_max = round % 4 == 0 ? HLL_SPARSE_SIZE_MAX : 200u * (unsigned)round;
         unsigned width = 1 + (unsigned)test_random_below(&chance, HLL_REGISTERS);
         memset(registers, 0, sizeof(registers));
-        hll_init(&hll, data);
+        hll_init(&hll, data, sparse_max);
         for (int i = 0; i < 3000; i++) {
             struct hll_point point = {
                 (uint16_t)test_random_below(&chance, width),
@@ -94,7 +95,7 @@ TEST(registers_hold_the_highest_rank_sparse_and_dense)
             };
             bool raised;
             unsigned value;
-            EXPECT(hll_raise(&hll, point, sparse_max, &raised) == ST_OK);
+            EXPECT(hll_raise(&hll, point, &raised) == ST_OK);
             EXPECT(raised == (point.rank > registers[point.index]));
             registers[point.index] = raised ? point.rank : registers[point.index];
             EXPECT(hll_register(bytes_of_hll(&hll), point.index, &value) == ST_OK);
@@ -114,20 +115,20 @@ TEST(registers_hold_the_highest_rank_sparse_and_dense)
 
 TEST(a_sketch_becomes_dense_when_it_grows_too_long_or_a_rank_is_too_high)
 {
-    unsigned char data[HLL_CAPACITY];
+    unsigned char data[ROOM];
     struct hll hll;
     bool raised;
-    hll_init(&hll, data);
+    hll_init(&hll, data, 100);
     for (uint64_t i = 0; hll_encoding(bytes_of_hll(&hll)) == HLL_SPARSE; i++) {
         EXPECT(hll.size <= 100);
         EXPECT(i < 100);
-        add_number(&hll, i, 100);
+        add_number(&hll, i);
     }
     EXPECT_INT(hll.size, HLL_DENSE_SIZE);
-    hll_init(&hll, data);
-    EXPECT(hll_raise(&hll, (struct hll_point){77, 32}, SPARSE_MAX, &raised) == ST_OK && raised);
+    hll_init(&hll, data, SPARSE_MAX);
+    EXPECT(hll_raise(&hll, (struct hll_point){77, 32}, &raised) == ST_OK && raised);
     EXPECT(hll_encoding(bytes_of_hll(&hll)) == HLL_SPARSE);
-    EXPECT(hll_raise(&hll, (struct hll_point){77, 33}, SPARSE_MAX, &raised) == ST_OK && raised);
+    EXPECT(hll_raise(&hll, (struct hll_point){77, 33}, &raised) == ST_OK && raised);
     EXPECT(hll_encoding(bytes_of_hll(&hll)) == HLL_DENSE);
     unsigned value;
     EXPECT(hll_register(bytes_of_hll(&hll), 77, &value) == ST_OK);
@@ -137,41 +138,41 @@ TEST(a_sketch_becomes_dense_when_it_grows_too_long_or_a_rank_is_too_high)
 /* The standard error of 16,384 registers is 1.04 / 128, 0.8 %. */
 TEST(estimates_are_within_four_percent_over_five_magnitudes)
 {
-    unsigned char data[HLL_CAPACITY];
+    unsigned char data[ROOM];
     struct hll hll;
     uint64_t next = 10;
-    hll_init(&hll, data);
+    hll_init(&hll, data, SPARSE_MAX);
     for (uint64_t i = 0; i <= 1000000; i++) {
         if (i == next) {
             double count = (double)count_of(bytes_of_hll(&hll));
             EXPECT(fabs(count / (double)i - 1) < 0.04);
             next = next * 3;
         }
-        add_number(&hll, i, SPARSE_MAX);
+        add_number(&hll, i);
     }
 }
 
 TEST(the_estimate_in_the_header_is_stale_once_a_register_rises)
 {
-    unsigned char data[HLL_CAPACITY];
+    unsigned char data[ROOM];
     struct hll hll;
     uint64_t count;
-    hll_init(&hll, data);
-    add_number(&hll, 1, SPARSE_MAX);
+    hll_init(&hll, data, SPARSE_MAX);
+    add_number(&hll, 1);
     hll_cache_encode(12345, hll.data + HLL_CACHE_OFFSET);
     EXPECT(hll_cached(bytes_of_hll(&hll), &count));
     EXPECT_INT(count, 12345);
-    EXPECT(!add_number(&hll, 1, SPARSE_MAX));
+    EXPECT(!add_number(&hll, 1));
     EXPECT(hll_cached(bytes_of_hll(&hll), &count));
-    EXPECT(add_number(&hll, 2, SPARSE_MAX));
+    EXPECT(add_number(&hll, 2));
     EXPECT(!hll_cached(bytes_of_hll(&hll), &count));
 }
 
 TEST(what_has_no_header_of_a_sketch_is_none)
 {
-    unsigned char data[HLL_CAPACITY];
+    unsigned char data[ROOM];
     struct hll hll;
-    hll_init(&hll, data);
+    hll_init(&hll, data, SPARSE_MAX);
     for (size_t size = 0; size < HLL_HEADER_SIZE; size++) {
         EXPECT(!hll_is_sketch(bytes_of(data, size)));
     }
@@ -200,11 +201,11 @@ TEST(runs_that_do_not_make_all_registers_are_corrupt)
                 {"\x80\x7f\xff", 3},     /* Too many, by a value. */
                 {"\x7f\xfe\x81", 3}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        unsigned char data[HLL_CAPACITY];
+        unsigned char data[ROOM];
         unsigned char registers[HLL_REGISTERS] = {0};
         struct hll hll;
         uint64_t count;
-        hll_init(&hll, data);
+        hll_init(&hll, data, SPARSE_MAX);
         memcpy(data + HLL_HEADER_SIZE, rows[i].runs, rows[i].size);
         hll.size = HLL_HEADER_SIZE + rows[i].size;
         EXPECT(hll_count(bytes_of_hll(&hll), &count) == ST_CORRUPT);
@@ -217,7 +218,8 @@ TEST(runs_that_do_not_make_all_registers_are_corrupt)
 static void use_all(const unsigned char *data, size_t size, uint64_t *chance)
 {
     unsigned char *block = malloc(size + 1);
-    unsigned char *room = malloc(HLL_CAPACITY);
+    uint64_t sparse_max = test_random_below(chance, 40000);
+    unsigned char *room = malloc(hll_room(size, sparse_max));
     unsigned char *registers = calloc(1, HLL_REGISTERS);
     EXPECT(block != NULL && room != NULL && registers != NULL);
     memcpy(block, data, size);
@@ -235,14 +237,12 @@ static void use_all(const unsigned char *data, size_t size, uint64_t *chance)
         enum status status =
             hll_register(sketch, (unsigned)test_random_below(chance, HLL_REGISTERS), &value);
         EXPECT(status == ST_OK || counted == ST_CORRUPT);
-        status = hll_init_copy(&hll, room, sketch);
+        status = hll_init_copy(&hll, room, sketch, sparse_max);
         for (int i = 0; i < 200 && status == ST_OK; i++) {
             struct hll_point point = {(uint16_t)test_random_below(chance, HLL_REGISTERS),
                                       (uint8_t)(1 + test_random_below(chance, HLL_VALUE_MAX))};
             bool raised;
-            status = hll_raise(&hll, point,
-                               i < 100 ? HLL_SPARSE_SIZE_MAX : test_random_below(chance, 40000),
-                               &raised);
+            status = hll_raise(&hll, point, &raised);
             EXPECT(status == ST_OK || counted == ST_CORRUPT);
             EXPECT(hll.size <= HLL_SPARSE_SIZE_MAX);
         }
@@ -257,15 +257,15 @@ static void random_sketch(struct hll *hll, unsigned char *data, uint64_t *chance
 {
     uint64_t count = test_random_below(chance, test_random_below(chance, 10) == 0 ? 3000 : 60);
     uint64_t sparse_max = test_random_below(chance, 4) == 0 ? 200 : 20000;
-    hll_init(hll, data);
+    hll_init(hll, data, sparse_max);
     for (uint64_t i = 0; i < count; i++) {
-        add_number(hll, test_random(chance) >> 8, sparse_max);
+        add_number(hll, test_random(chance) >> 8);
     }
 }
 
 TEST(no_bytes_whatever_do_harm)
 {
-    unsigned char data[HLL_CAPACITY];
+    unsigned char data[ROOM];
     uint64_t chance = test_seed() + 1;
     for (int round = 0; round < 6000; round++) {
         struct hll hll;
