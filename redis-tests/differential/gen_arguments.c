@@ -359,6 +359,34 @@ static void put_crowd(struct gen *gen)
     }
 }
 
+/* A sparse HyperLogLog of runs as no server would lay them: equal ones side by side, zeros in long
+ * form. Together they make 16384 registers. */
+static void put_sketch(struct gen *gen)
+{
+    static const unsigned char header[16] = {'H', 'Y', 'L', 'L', 1, [15] = 0x80};
+    unsigned char *data = gen_room(gen, 3000);
+    size_t size = sizeof(header);
+    unsigned left = 16384;
+    unsigned values = 1 + gen_below(gen, 3);
+    memcpy(data, header, sizeof(header));
+    while (left > 4096 && size < 2000) {
+        unsigned kind = gen_below(gen, 10);
+        unsigned length = 1 + gen_below(gen, kind < 7 ? 4 : kind < 9 ? 64 : 300);
+        if (kind < 7) {
+            data[size++] = (unsigned char)(0x80 | gen_below(gen, values) << 2 | (length - 1));
+        } else if (kind < 9) {
+            data[size++] = (unsigned char)(length - 1);
+        } else {
+            data[size++] = (unsigned char)(0x40 | (length - 1) >> 8);
+            data[size++] = (unsigned char)(length - 1);
+        }
+        left -= length;
+    }
+    data[size++] = (unsigned char)(0x40 | (left - 1) >> 8);
+    data[size++] = (unsigned char)(left - 1);
+    gen_put(gen, bytes_of(data, size));
+}
+
 static void put_short(struct gen *gen)
 {
     size_t size = gen_below(gen, 40);
@@ -590,6 +618,7 @@ static const struct {
     {"element", put_element},
     {"pkey", put_pkey},
     {"crowd", put_crowd},
+    {"sketch", put_sketch},
     {"short", put_short},
     {"integer", put_integer},
     {"index", put_index},

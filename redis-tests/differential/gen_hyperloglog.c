@@ -19,6 +19,7 @@ static const struct gen_row rows[] = {
     ROW(2, "COPY pkey pkey REPLACE"),
     ROW(6, "DEL pkey"),
     ROW(1, "SET pkey value"),
+    ROW_ONLY(6, "SET pkey sketch", JUDGE_EXACT, GEN_RIGHT),
     ROW_ONLY(2, "SETRANGE pkey (0|1|2|3) 'x", JUDGE_EXACT, GEN_RIGHT),
     ROW_ONLY(2, "SETRANGE pkey 4 ('\x02|'\x03|'\xff)", JUDGE_EXACT, GEN_RIGHT),
     ROW_ONLY(2, "SETRANGE pkey (5|6|7|8|9|10|11|12|13|14) ('a|'\x01\x02|'\xff)", JUDGE_EXACT,
