@@ -248,11 +248,34 @@ static bool starts_with_pool_of_short(struct bytes argument)
            ((const char *)argument.data)[1] == ':';
 }
 
+/* Whether any argument could be the offset of a field far behind all others. */
+static bool far_field(const struct gen *gen)
+{
+    for (size_t i = 3; i < gen->argc; i++) {
+        struct bytes type = gen->argv[i - 1];
+        struct bytes offset = gen->argv[i];
+        if (type.size > 1 && type.size < 4 && memchr("ui", *(const char *)type.data, 2) != NULL) {
+            bool hash = offset.size > 0 && *(const char *)offset.data == '#';
+            offset = bytes_slice(offset, hash, offset.size);
+            if (number_between(offset, hash ? 25000 : 1600000, 4294967295)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Strings of hundreds of megabytes would say little and cost seconds. */
 static bool too_costly(const struct gen *gen)
 {
     if (is(gen->argv[0], "setrange") && gen->argc > 2) {
         return number_between(gen->argv[2], 200000, 536870911);
+    }
+    if (is(gen->argv[0], "setbit") && gen->argc > 2) {
+        return number_between(gen->argv[2], 1600000, 4294967295);
+    }
+    if (is(gen->argv[0], "bitfield")) {
+        return far_field(gen);
     }
     if (is(gen->argv[0], "lcs") && gen->argc > 2) {
         return !starts_with_pool_of_short(gen->argv[1]) || !starts_with_pool_of_short(gen->argv[2]);

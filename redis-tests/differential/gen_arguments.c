@@ -234,6 +234,37 @@ static void put_offset(struct gen *gen)
     }
 }
 
+/* Of a bit: within a few bytes, or near the sizes at which strings change their shape. */
+static void put_bit(struct gen *gen)
+{
+    static const unsigned edges[] = {44, 256, 4096, 8192, 16384, 32768, 70000};
+    unsigned chance = gen_below(gen, 100);
+    if (chance < 60) {
+        put_format(gen, "%u", gen_below(gen, 200));
+    } else if (chance < 82) {
+        put_format(gen, "%u", gen_below(gen, 8000));
+    } else if (chance < 95) {
+        unsigned edge = chance < 92 ? edges[gen_below(gen, 3)] : edges[gen_below(gen, 7)];
+        put_format(gen, "%u", edge * 8 + gen_below(gen, 40) - 20);
+    } else if (chance < 98) {
+        put_format(gen, "-%u", gen_below(gen, 200));
+    } else {
+        gen_put_hostile(gen);
+    }
+}
+
+/* The same as BITFIELD takes it. */
+static void put_bit_field(struct gen *gen)
+{
+    if (gen_chance(gen, 70)) {
+        put_bit(gen);
+    } else if (gen_chance(gen, 95)) {
+        put_format(gen, "#%u", gen_below(gen, gen_chance(gen, 90) ? 20 : 3000));
+    } else {
+        put_format(gen, "#%d", (int)gen_below(gen, 20) - 10);
+    }
+}
+
 static void put_float(struct gen *gen)
 {
     static const char *const floats[] = {"0.1",
@@ -305,6 +336,55 @@ static void put_element(struct gen *gen)
     } else {
         put_value(gen);
     }
+}
+
+static void put_pkey(struct gen *gen)
+{
+    if (gen_chance(gen, 94)) {
+        put_format(gen, "p:%u", gen_below(gen, 24));
+    } else {
+        put_key(gen);
+    }
+}
+
+/* What a sketch counts: few, so that they come again, or a crowd, so that it becomes dense. */
+static void put_crowd(struct gen *gen)
+{
+    unsigned chance = gen_below(gen, 100);
+    unsigned count = chance < 60   ? gen_below(gen, 4)
+                     : chance < 90 ? gen_below(gen, 40)
+                                   : gen_below(gen, GEN_ARGUMENTS_MAX - 10);
+    for (unsigned i = 0; i < count; i++) {
+        put_format(gen, "%u", gen_below(gen, 1u << (4 + gen_below(gen, 20))));
+    }
+}
+
+/* A sparse HyperLogLog of runs as no server would lay them: equal ones side by side, zeros in long
+ * form. Together they make 16384 registers. */
+static void put_sketch(struct gen *gen)
+{
+    static const unsigned char header[16] = {'H', 'Y', 'L', 'L', 1, [15] = 0x80};
+    unsigned char *data = gen_room(gen, 3000);
+    size_t size = sizeof(header);
+    unsigned left = 16384;
+    unsigned values = 1 + gen_below(gen, 3);
+    memcpy(data, header, sizeof(header));
+    while (left > 4096 && size < 2000) {
+        unsigned kind = gen_below(gen, 10);
+        unsigned length = 1 + gen_below(gen, kind < 7 ? 4 : kind < 9 ? 64 : 300);
+        if (kind < 7) {
+            data[size++] = (unsigned char)(0x80 | gen_below(gen, values) << 2 | (length - 1));
+        } else if (kind < 9) {
+            data[size++] = (unsigned char)(length - 1);
+        } else {
+            data[size++] = (unsigned char)(0x40 | (length - 1) >> 8);
+            data[size++] = (unsigned char)(length - 1);
+        }
+        left -= length;
+    }
+    data[size++] = (unsigned char)(0x40 | (left - 1) >> 8);
+    data[size++] = (unsigned char)(left - 1);
+    gen_put(gen, bytes_of(data, size));
 }
 
 static void put_short(struct gen *gen)
@@ -452,17 +532,20 @@ static void put_one_word(struct gen *gen, const char *words)
 static void put_name(struct gen *gen)
 {
     static const char names[] =
-        "append auth bgsave client client|getname client|id client|info client|kill "
+        "append auth bgsave bitcount bitfield bitfield_ro bitop bitpos client client|getname "
+        "client|id client|info client|kill "
         "client|list client|no-evict client|reply client|setname command command|count "
         "command|docs command|getkeys command|getkeysandflags command|info command|list "
         "config config|get config|resetstat config|rewrite config|set copy dbsize debug "
         "decr decrby del echo exists expire expireat expiretime flushall flushdb get "
-        "getdel getex getrange getset hello incr incrby incrbyfloat info keys lastsave "
+        "getbit getdel getex getrange getset hello incr incrby incrbyfloat info keys lastsave "
         "lcs lindex linsert llen lmove lmpop lpop lpos lpush lpushx lrange lrem lset "
         "ltrim memory memory|usage mget move mset msetnx object object|encoding "
         "object|freq object|idletime object|refcount persist pexpire pexpireat "
-        "pexpiretime ping psetex pttl quit randomkey rename renamenx reset role rpop "
-        "rpoplpush rpush rpushx save scan select set setex setnx setrange shutdown "
+        "pexpiretime pfadd pfcount pfdebug pfmerge ping psetex pttl quit randomkey rename renamenx "
+        "reset "
+        "role rpop "
+        "rpoplpush rpush rpushx save scan select set setbit setex setnx setrange shutdown "
         "strlen substr swapdb time touch ttl type unlink wait nope get|set config|nope";
     put_one_word(gen, names);
 }
@@ -475,7 +558,8 @@ static void put_directive(struct gen *gen)
         "loglevel hz list-max-listpack-size list-max-ziplist-size proto-max-bulk-len "
         "client-query-buffer-limit client-output-buffer-limit requirepass unixsocket "
         "unixsocketperm list-compress-depth hash-max-* set-max-intset* zset-max-* "
-        "appendfilename lazyfree-* slowlog* nope lfu-* repl-backlog-size activerehashing "
+        "appendfilename hll-sparse-max-bytes lazyfree-* slowlog* nope lfu-* repl-backlog-size "
+        "activerehashing "
         "daemonize dbfilename enable-debug-command MAXMEMORY maxmemor? [s]ave maxclients "
         "protected-mode";
     put_one_word(gen, directives);
@@ -532,11 +616,16 @@ static const struct {
     {"ckey", put_ckey},
     {"value", put_value},
     {"element", put_element},
+    {"pkey", put_pkey},
+    {"crowd", put_crowd},
+    {"sketch", put_sketch},
     {"short", put_short},
     {"integer", put_integer},
     {"index", put_index},
     {"count", put_count},
     {"offset", put_offset},
+    {"bit", put_bit},
+    {"bit_field", put_bit_field},
     {"float", put_float},
     {"seconds", put_seconds},
     {"milliseconds", put_milliseconds},

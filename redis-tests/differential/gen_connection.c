@@ -37,10 +37,12 @@ static const struct gen_row rows[] = {
     ROW_AS(2, "COMMAND LIST FILTERBY (PATTERN 'get*|ACLCAT 'list|junk junk)", JUDGE_SHAPE),
     ROW_AS(2, "COMMAND DOCS name", JUDGE_SHAPE),
     ROW_ONLY(2, "COMMAND (HELP|'nope|junk)", JUDGE_SHAPE, GEN_RIGHT),
-    ROW(10,
-        "COMMAND (GETKEYS|GETKEYSANDFLAGS) (SET key value|GET key|MSET key value key value|"
-        "DEL key+|COPY key key|LMPOP counted_lkeys LEFT|LMOVE key key LEFT RIGHT|PING|"
-        "OBJECT ENCODING key|CONFIG GET 'x|RENAME key key|LCS key key|SET key value GET|'nope 'a)"),
+    ROW(10, "COMMAND (GETKEYS|GETKEYSANDFLAGS) (SET key value|GET key|MSET key value key value|"
+            "DEL key+|COPY key key|LMPOP counted_lkeys LEFT|LMOVE key key LEFT RIGHT|PING|"
+            "OBJECT ENCODING key|CONFIG GET 'x|RENAME key key|LCS key key|SET key value GET|"
+            "BITOP AND key key+|PFMERGE key|PFMERGE key key+|BITFIELD key|BITFIELD key GET 'u8|"
+            "BITFIELD key GET 'u8 bit|BITFIELD key GET 'u8 bit OVERFLOW SAT|"
+            "BITFIELD key GET 'u8 0 SET 'u8 0 1|'nope 'a)"),
     ROW_AS(12, "CONFIG GET directive", JUDGE_PAIRS),
     ROW_AS(4, "CONFIG GET directive directive", JUDGE_PAIRS),
     ROW_ONLY(10, "CONFIG SET setting", JUDGE_EXACT, GEN_ALONE | GEN_RIGHT),

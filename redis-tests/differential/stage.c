@@ -348,6 +348,7 @@ void stage_settle(struct stage *stage, struct lane *lane, struct gen *gen)
     snprintf(select, sizeof(select), "SELECT %u", lane->database);
     stage_add_words(stage, lane, gen, lane_speaks_3(lane->database) ? "HELLO 3" : "HELLO 2");
     stage_add_words(stage, lane, gen, select);
+    stage_add_words(stage, lane, gen, "CONFIG SET 'hll-sparse-max-bytes 3000");
 }
 
 void stage_run(struct stage *stage)

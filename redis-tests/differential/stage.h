@@ -57,7 +57,8 @@ void stage_add(struct stage *stage, struct lane *lane, struct gen_request reques
 void stage_add_words(struct stage *stage, struct lane *lane, struct gen *gen, const char *words);
 /* Sends all batches, collects and compares the replies. The replies stay in the lanes' links. */
 void stage_run(struct stage *stage);
-/* Back to the lane's protocol and database, whatever its requests did. */
+/* Back to the lane's protocol and database and to the directives that requests alone may set,
+ * whatever they did. */
 void stage_settle(struct stage *stage, struct lane *lane, struct gen *gen);
 
 /* Kills the server under test with SIGKILL, starts it again, connects all lanes anew. */

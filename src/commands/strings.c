@@ -217,6 +217,17 @@ static enum status set(struct call *call)
     return status;
 }
 
+/* SET only reads what was there with GET. */
+static unsigned set_key_flags(const struct bytes *argv, size_t argc)
+{
+    for (size_t i = 3; i < argc; i++) {
+        if (argument_is(argv[i], "get")) {
+            return KEY_RW | KEY_ACCESS | KEY_UPDATE;
+        }
+    }
+    return KEY_OW | KEY_UPDATE;
+}
+
 static enum status set_if_absent(struct call *call)
 {
     struct value old;
@@ -595,7 +606,8 @@ const struct command strings_commands[] = {
      .complexity = "O(1)",
      .summary = "Sets a string, whatever the key held before.",
      .arguments = "key value [NX | XX] [GET] [EX seconds | PX milliseconds | "
-                  "EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]"},
+                  "EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+     .key_flags = set_key_flags},
     {.name = "setex",
      .handler = setex,
      .arity = 4,

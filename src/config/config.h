@@ -61,6 +61,7 @@ struct config {
     config_number set_max_intset_entries, set_max_listpack_entries, set_max_listpack_value;
     config_number zset_max_listpack_entries, zset_max_listpack_value;
     config_number stream_node_max_bytes, stream_node_max_entries;
+    config_number hll_sparse_max_bytes;
     config_number hz;
     config_number workers; /* 0 until loaded, then at least 1 and at most CONFIG_WORKERS_MAX */
     config_number shards;  /* Likewise: a power of two */

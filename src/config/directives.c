@@ -79,6 +79,7 @@ static const struct directive meaningful[] = {
      .effect = EFFECT_VALUE_LIMITS, .alias = true},
     {INTEGER("hash-max-ziplist-value", hash_max_listpack_value, "64", 0, INT64_MAX),
      .effect = EFFECT_VALUE_LIMITS, .alias = true},
+    {MEMORY("hll-sparse-max-bytes", hll_sparse_max_bytes, "3000", 0, INT64_MAX)},
     {INTEGER("hz", hz, "10", 1, 500)},
     {INTEGER("list-max-listpack-size", list_max_listpack_size, "-2", INT32_MIN, INT32_MAX),
      .effect = EFFECT_VALUE_LIMITS},
@@ -152,7 +153,6 @@ static const struct directive meaningful[] = {
 #define NO_FILES "no RDB or AOF file is ever written: every write is in the log"
 #define NO_FORK "nothing forks"
 #define NO_REPLICA "there are no replicas yet"
-#define NO_SUCH_TYPE "its type is not built yet; encodings follow once it is"
 #define NO_EVICTION "nothing is evicted yet"
 #define LOOKS_ONLY "it changes what an operator sees at start, nothing else"
 #define NO_LUA "there are no scripts yet"
@@ -180,7 +180,6 @@ static const struct directive accepted[] = {
     ACCEPT("disable-thp", "yes", NO_FORK),
     ACCEPT("dynamic-hz", "yes", "background work adapts by itself"),
     ACCEPT_ONLY("enable-module-command", "no", NOT_BUILT),
-    ACCEPT("hll-sparse-max-bytes", "3000", NO_SUCH_TYPE),
     ACCEPT("io-threads", "1", "the directive workers says how many threads serve clients"),
     ACCEPT("io-threads-do-reads", "no", "every worker reads and writes for its clients"),
     ACCEPT("jemalloc-bg-thread", "yes", ALLOCATOR),

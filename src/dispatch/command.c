@@ -19,9 +19,9 @@
 #define NAME_MAX_SIZE 32
 
 static const struct command *const families[] = {
-    connection_commands,     clients_commands,       durability_commands,
-    administration_commands, introspection_commands, strings_commands,
-    lists_commands,          keys_commands,          collections_commands,
+    connection_commands,    clients_commands, durability_commands,  administration_commands,
+    introspection_commands, strings_commands, lists_commands,       bitmaps_commands,
+    hyperloglog_commands,   keys_commands,    collections_commands,
 };
 
 static struct command *table;
@@ -98,6 +98,7 @@ static void row_check(const struct command *row)
         const struct key_spec *spec = &row->keys[i];
         CHECK(spec->find == KEY_FIND_NONE || spec->keyword != NULL || spec->begin > 0);
         CHECK(spec->find == KEY_FIND_NONE || spec->step > 0);
+        CHECK((spec->flags & KEY_VARIABLE) == 0 || row->key_flags != NULL);
         CHECK(i == 0 || spec->find == KEY_FIND_NONE || row->keys[i - 1].find != KEY_FIND_NONE);
     }
 }
@@ -297,21 +298,6 @@ static enum status spec_range(const struct key_spec *spec, const struct bytes *a
     return ST_OK;
 }
 
-/* What a key's flags are for these arguments, where a spec says that they vary: SET only reads
- * what was there with GET. */
-static unsigned flags_of(const struct key_spec *spec, const struct bytes *argv, size_t argc)
-{
-    if ((spec->flags & KEY_VARIABLE) == 0) {
-        return spec->flags;
-    }
-    for (size_t i = 3; i < argc; i++) {
-        if (is_word(argv[i], "get")) {
-            return spec->flags & ~(unsigned)KEY_VARIABLE;
-        }
-    }
-    return KEY_OW | KEY_UPDATE;
-}
-
 enum status command_keys(const struct command *command, const struct bytes *argv, size_t argc,
                          struct command_key *keys_out, size_t *count_out)
 {
@@ -334,7 +320,8 @@ enum status command_keys(const struct command *command, const struct bytes *argv
         if (first >= argc || last >= argc) {
             return ST_INVALID;
         }
-        unsigned flags = flags_of(spec, argv, argc);
+        unsigned flags =
+            (spec->flags & KEY_VARIABLE) == 0 ? spec->flags : command->key_flags(argv, argc);
         for (size_t at = first; at <= last; at += (size_t)spec->step) {
             if (count == argc) { /* Specs that overlap would be a mistake of a row. */
                 return ST_INVALID;

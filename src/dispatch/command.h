@@ -75,7 +75,7 @@ enum key_flag {
     KEY_DELETE = 1 << 7,
     KEY_NOT_KEY = 1 << 8,
     KEY_INCOMPLETE = 1 << 9,
-    KEY_VARIABLE = 1 << 10, /* variable_flags */
+    KEY_VARIABLE = 1 << 10, /* variable_flags: see command_key_flags */
 };
 
 enum key_find { KEY_FIND_NONE, KEY_FIND_RANGE, KEY_FIND_KEYNUM };
@@ -119,6 +119,10 @@ typedef enum status (*command_handler)(struct call *call);
  * database. What it cannot make out it leaves unplanned; the handler will say why. */
 typedef enum status (*command_plan)(struct call *call);
 
+/* What the flags of a KEY_VARIABLE spec are for these arguments, all of which are as yet unjudged.
+ */
+typedef unsigned (*command_key_flags)(const struct bytes *argv, size_t argc);
+
 struct command {
     const char *name; /* Lower case; of a subcommand its own word ("get" of CONFIG GET). */
     command_handler handler;
@@ -130,6 +134,7 @@ struct command {
     const struct command *subcommands; /* Ends with a NULL name. */
     const char *const *tips;           /* Ends with NULL; may be NULL. */
     command_plan plan;                 /* NULL: by the specs. */
+    command_key_flags key_flags;       /* With KEY_VARIABLE. */
     /* Set by command_table_init: */
     struct command_stats *stats;  /* One for each worker and what RESETSTAT hides, see stats.h. */
     const struct command *parent; /* Of a subcommand its container. */

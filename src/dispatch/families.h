@@ -12,6 +12,8 @@ extern const struct command administration_commands[];
 extern const struct command introspection_commands[];
 extern const struct command strings_commands[];
 extern const struct command lists_commands[];
+extern const struct command bitmaps_commands[];
+extern const struct command hyperloglog_commands[];
 extern const struct command keys_commands[];
 extern const struct command collections_commands[];
 
