@@ -345,8 +345,15 @@ static enum status leaf_of_hash(const struct clast *clast, struct mark mark,
         struct clast_step *step = &path->steps[i];
         step->number = number;
         enum status status = parts_get(&clast->parts, number, &step->part);
-        if (status != ST_OK || i + 1 == clast->height) {
+        if (status != ST_OK) {
             return status;
+        }
+        if (i + 1 == clast->height) {
+            /* Header and tags: all of them are read, so let them come together. */
+            __builtin_prefetch(step->part);
+            __builtin_prefetch((const char *)step->part + 64);
+            __builtin_prefetch((const char *)step->part + 128);
+            return ST_OK;
         }
         size_t below = inner_count_below(step->part, mark, true);
         step->index = below == 0 ? 0 : (uint32_t)below - 1;

@@ -23,15 +23,26 @@ static struct leaf_header *header(const struct part *leaf)
     return (struct leaf_header *)(uintptr_t)leaf->data;
 }
 
-static uint16_t *slots(const struct part *leaf)
-{
-    return (uint16_t *)(uintptr_t)(leaf->data + LEAF_HEADER_SIZE);
-}
-
-/* Behind the slots; they move with every slot that comes or goes. */
 static uint8_t *tags(const struct part *leaf)
 {
-    return (uint8_t *)(slots(leaf) + header(leaf)->count);
+    return (uint8_t *)(uintptr_t)(leaf->data + LEAF_HEADER_SIZE);
+}
+
+/* What the tags of so many entries take: slots are aligned. */
+static size_t tags_size(const struct part *leaf, size_t count)
+{
+    return header(leaf)->tagged != 0 ? (count + 1) & ~(size_t)1 : 0;
+}
+
+static uint16_t *slots(const struct part *leaf)
+{
+    return (uint16_t *)(uintptr_t)(leaf->data + LEAF_HEADER_SIZE +
+                                   tags_size(leaf, header(leaf)->count));
+}
+
+static size_t slots_end(const struct part *leaf, size_t count)
+{
+    return LEAF_HEADER_SIZE + tags_size(leaf, count) + count * sizeof(uint16_t);
 }
 
 static size_t slot_size(const struct part *leaf)
@@ -147,18 +158,17 @@ static void open_slots(struct part *leaf, size_t slot, size_t count, size_t size
     size_t old = head->count;
     CHECK(slot <= old);
     CHECK(head->used + count * slot_size(leaf) + size <= LEAF_ROOM);
-    if (LEAF_HEADER_SIZE + (old + count) * slot_size(leaf) + size > head->low) {
+    if (slots_end(leaf, old + count) + size > head->low) {
         compact(leaf);
     }
-    if (head->tagged != 0) {
-        uint8_t *from = tags(leaf);
-        uint8_t *to = from + count * sizeof(uint16_t);
-        memmove(to + slot + count, from + slot, old - slot);
-        memmove(to, from, slot);
-    }
-    uint16_t *at = slots(leaf) + slot;
-    memmove(at + count, at, (old - slot) * sizeof(uint16_t));
+    const uint16_t *from = slots(leaf);
     head->count = (uint16_t)(old + count);
+    uint16_t *to = slots(leaf);
+    memmove(to + slot + count, from + slot, (old - slot) * sizeof(uint16_t));
+    if (head->tagged != 0) {
+        memmove(to, from, slot * sizeof(uint16_t));
+        memmove(tags(leaf) + slot + count, tags(leaf) + slot, old - slot);
+    }
     head->used = (uint16_t)(head->used + count * slot_size(leaf) + size);
 }
 
@@ -216,15 +226,14 @@ void leaf_remove(struct part *leaf, size_t slot, size_t count)
             head->low = (uint16_t)(head->low + size);
         }
     }
-    uint16_t *at = slots(leaf) + slot;
-    memmove(at, at + count, (old - slot - count) * sizeof(uint16_t));
-    if (head->tagged != 0) {
-        uint8_t *from = tags(leaf);
-        uint8_t *to = from - count * sizeof(uint16_t);
-        memmove(to, from, slot);
-        memmove(to + slot, from + slot + count, old - slot - count);
-    }
+    const uint16_t *from = slots(leaf);
     head->count = (uint16_t)(old - count);
+    uint16_t *to = slots(leaf);
+    if (head->tagged != 0) {
+        memmove(tags(leaf) + slot, tags(leaf) + slot + count, old - slot - count);
+        memmove(to, from, slot * sizeof(uint16_t));
+    }
+    memmove(to + slot, from + slot + count, (old - slot - count) * sizeof(uint16_t));
     if (head->count == 0) {
         head->low = LEAF_CAPACITY;
     }
@@ -259,8 +268,8 @@ bool leaf_verify(const struct part *leaf)
     if (head->tagged > 1) {
         return false;
     }
-    size_t slots_end = LEAF_HEADER_SIZE + head->count * slot_size(leaf);
-    if (head->kind != PART_KIND_LEAF || slots_end > head->low || head->low > LEAF_CAPACITY) {
+    if (head->kind != PART_KIND_LEAF || slots_end(leaf, head->count) > head->low ||
+        head->low > LEAF_CAPACITY) {
         return false;
     }
     size_t used = 0;

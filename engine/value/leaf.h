@@ -1,16 +1,17 @@
 /* leaf: the parts at the bottom of a clast, a few hundred elements.
  *
  *   0 u8 PART_KIND_LEAF, u8 tagged, u16 count, u16 low, u16 used, u16 payload, u16 overflows
- *   12 slots, u16 each: offset of the entry, its highest bit set if it is an overflow
- *   …  tags, u8 each, only in a tagged leaf
+ *   12 tags, u8 each, only in a tagged leaf; one more if their count is odd
+ *   …  slots, u16 each: offset of the entry, its highest bit set if it is an overflow
  *   …  free
  *   low … LEAF_CAPACITY entries, in any order: varint size and bytes;
  *      or u32 number of a part, u64 and u64 the mark of the element there
  *
  * Slots are in order, entries need not be: so an insertion at either end moves slots only, and
  * removed entries leave holes until the leaf is packed anew. A slot gives any element at once, by
- * position or by bisection. In a tagged leaf a byte of each element's hash lies beside the slots:
- * a search looks through them first and meets one element in 256 that it did not look for.
+ * position or by bisection. In a tagged leaf a byte of each element's hash lies before the slots:
+ * a search looks through them first and meets one element in 256 that it did not look for. They lie
+ * next to the header, so that it waits for memory once.
  * Nothing here touches the part table: numbers of overflow parts pass through, and their marks make
  * the order of the leaf known without them.
  * Thread: none; the caller holds the part's only reference when it changes it.
@@ -27,7 +28,7 @@ enum part_kind { PART_KIND_LEAF = 1, PART_KIND_INNER = 2 };
 #define LEAF_CAPACITY (4096 - 8 - sizeof(struct part))
 #define LEAF_HEADER_SIZE 12
 /* What slots, tags and entries may take together. */
-#define LEAF_ROOM (LEAF_CAPACITY - LEAF_HEADER_SIZE)
+#define LEAF_ROOM (LEAF_CAPACITY - LEAF_HEADER_SIZE - 1)
 /* The smallest entry is an empty element. */
 #define LEAF_COUNT_MAX (LEAF_ROOM / 3)
 
