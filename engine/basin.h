@@ -29,7 +29,8 @@
 
 #include "engine/base/bytes.h"
 #include "engine/io/io.h"
-#include "engine/value/chunks.h" /* Of these three, callers use what takes a const value. */
+#include "engine/value/chunks.h" /* Of these four, callers use what takes a const value. */
+#include "engine/value/fields.h"
 #include "engine/value/list.h"
 #include "engine/value/text.h"
 #include "engine/wlog/wlog.h"
@@ -193,6 +194,19 @@ enum status txn_list_insert(struct txn *txn, unsigned number, uint64_t index, st
 enum status txn_list_remove(struct txn *txn, unsigned number, const uint64_t *indexes,
                             size_t count);
 enum status txn_list_trim(struct txn *txn, unsigned number, uint64_t first, uint64_t count);
+
+/* Hashes. Fields whose time has come at the txn's now are taken out first: those that are named,
+ * and some others. pairs: count fields, each followed by its value; expiry_ms: of all of them, or
+ * BASIN_NO_EXPIRY, BASIN_KEEP_EXPIRY. *new_out (may be NULL): how many were not there. */
+enum status txn_hash_set(struct txn *txn, unsigned number, const struct bytes *pairs, size_t count,
+                         int64_t expiry_ms, uint64_t *new_out);
+/* Of a present key. *removed_out (may be NULL): how many were there. */
+enum status txn_hash_remove(struct txn *txn, unsigned number, const struct bytes *fields,
+                            size_t count, uint64_t *removed_out);
+/* Fields of a present key get this expiry, later than now, or BASIN_NO_EXPIRY; absent ones are
+ * passed over. */
+enum status txn_hash_expire(struct txn *txn, unsigned number, const struct bytes *fields,
+                            size_t count, int64_t expiry_ms);
 
 /* How many of the chunks were new. */
 enum status txn_chunk_append(struct txn *txn, unsigned number, const struct bytes *chunks,

@@ -43,6 +43,7 @@ void txn_free(struct txn *txn)
     free(txn->effects);
     buf_deinit(&txn->records);
     buf_deinit(&txn->scratch);
+    buf_deinit(&txn->late_name);
     free(txn);
 }
 
@@ -98,7 +99,7 @@ static void key_place(struct txn *txn, struct txn_key *key)
     key->version = 0;
 }
 
-static enum status key_add(struct txn *txn, unsigned database, struct bytes name)
+enum status txn_add_key(struct txn *txn, unsigned database, struct bytes name)
 {
     CHECK(database < BASIN_DATABASES);
     if (txn->key_count == txn->key_capacity) {
@@ -148,7 +149,7 @@ enum status txn_plan(struct txn *txn, unsigned database, struct bytes key)
         txn->namespace_epoch =
             atomic_load_explicit(&txn->basin->namespace_epoch, memory_order_acquire);
     }
-    enum status status = key_add(txn, database, key);
+    enum status status = txn_add_key(txn, database, key);
     if (status != ST_OK) {
         return status;
     }
@@ -173,7 +174,7 @@ enum status txn_plan_late(struct txn *txn, unsigned database, struct bytes key,
                           unsigned *number_out)
 {
     CHECK(txn->locked && txn->whole);
-    enum status status = key_add(txn, database, key);
+    enum status status = txn_add_key(txn, database, key);
     if (status == ST_OK) {
         *number_out = (unsigned)(txn->key_count - 1);
     }
@@ -352,6 +353,7 @@ static void arrays_shrink(struct txn *txn)
 {
     buf_clear(&txn->records, RECORDS_KEEP);
     buf_clear(&txn->scratch, SCRATCH_KEEP);
+    buf_clear(&txn->late_name, SCRATCH_KEEP);
     if (txn->key_capacity > ARRAY_KEEP) {
         free(txn->keys);
         txn->keys = txn->inline_keys;
