@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-/* Longer text is no number to Redis either. */
-#define LONG_DOUBLE_TEXT_MAX (5 * 1024)
+/* Digits behind the point that Redis writes. */
+#define LONG_DOUBLE_DIGITS 17
 
 /* ------------------------------------------------------------------------------------------
  * Arguments.
@@ -75,7 +75,7 @@ bool argument_timeout_ms(struct call *call, struct bytes argument, uint64_t *unt
     return true;
 }
 
-static bool long_double_parse(struct bytes text, long double *value_out)
+bool long_double_parse(struct bytes text, long double *value_out)
 {
     char copy[LONG_DOUBLE_TEXT_MAX];
     if (text.size == 0 || text.size >= sizeof(copy)) {
@@ -97,6 +97,44 @@ static bool long_double_parse(struct bytes text, long double *value_out)
     }
     *value_out = value;
     return true;
+}
+
+size_t long_double_text(long double number, char *text, size_t capacity)
+{
+    int written = snprintf(text, capacity, "%.*Lf", LONG_DOUBLE_DIGITS, number);
+    if (written <= 0 || (size_t)written >= capacity) {
+        return 0;
+    }
+    size_t size = (size_t)written;
+    while (text[size - 1] == '0') {
+        size--;
+    }
+    if (text[size - 1] == '.') {
+        size--;
+    }
+    if (size == 2 && text[0] == '-' && text[1] == '0') {
+        text[0] = '0';
+        size = 1;
+    }
+    return size;
+}
+
+/* Unsigned decimal; larger ones than ours are taken and lead nowhere. */
+bool argument_cursor(struct call *call, struct bytes argument, uint64_t *cursor_out)
+{
+    const unsigned char *digits = argument.data;
+    uint64_t cursor = 0;
+    bool sound = argument.size > 0;
+    for (size_t i = 0; i < argument.size && sound; i++) {
+        sound = digits[i] >= '0' && digits[i] <= '9' &&
+                !__builtin_mul_overflow(cursor, 10, &cursor) &&
+                !__builtin_add_overflow(cursor, (uint64_t)(digits[i] - '0'), &cursor);
+    }
+    if (!sound) {
+        resp_error(call->out, "ERR invalid cursor");
+    }
+    *cursor_out = cursor;
+    return sound;
 }
 
 bool argument_long_double(struct call *call, struct bytes argument, long double *value_out)

@@ -83,6 +83,14 @@ bool argument_int64_range(struct call *call, struct bytes argument, int64_t min,
 /* long double text as Redis reads it: no spaces, no nan; false with "ERR value is not a valid
  * float". */
 bool argument_long_double(struct call *call, struct bytes argument, long double *value_out);
+/* The same without a call, and without a word. */
+bool long_double_parse(struct bytes text, long double *value_out);
+/* Longer text is no number to Redis. */
+#define LONG_DOUBLE_TEXT_MAX (5 * 1024)
+/* Writes without an exponent, without needless zeros; gives the length, 0 if there is no room. */
+size_t long_double_text(long double number, char *text, size_t capacity);
+/* A cursor as SCAN and its like take it. False: the error is written. */
+bool argument_cursor(struct call *call, struct bytes argument, uint64_t *cursor_out);
 void reply_ok(struct call *call);
 void reply_syntax_error(struct call *call);
 void reply_wrong_type(struct call *call);
