@@ -28,6 +28,8 @@ enum judge {
     JUDGE_HELLO,     /* All of HELLO's map but version and id. */
     JUDGE_COMMAND,   /* COMMAND INFO: flags, categories and subcommands in any order. */
     JUDGE_PAIRS,     /* A map, its pairs in any order. */
+    JUDGE_COUNT,     /* The same type and the same count of elements. */
+    JUDGE_SCAN,      /* A cursor and pairs: if both have ended, the same pairs in any order. */
 };
 
 enum gen_flag {
@@ -68,8 +70,8 @@ struct gen_family {
     unsigned spoilt_percent;
 };
 
-extern const struct gen_family gen_strings, gen_lists, gen_bitmaps, gen_hyperloglog, gen_keys,
-    gen_connection;
+extern const struct gen_family gen_strings, gen_lists, gen_hashes, gen_bitmaps, gen_hyperloglog,
+    gen_keys, gen_connection;
 
 #define GEN_ARGUMENTS_MAX 1200
 

@@ -175,6 +175,10 @@ static void put_nkey(struct gen *gen)
 {
     put_key_of(gen, 'n', 88);
 }
+static void put_hkey(struct gen *gen)
+{
+    put_key_of(gen, 'h', 92);
+}
 static void put_ckey(struct gen *gen)
 {
     put_format(gen, "%c:%u", gen_chance(gen, 94) ? 'c' : 'l', gen_below(gen, 12));
@@ -490,6 +494,49 @@ static void put_skey_value(struct gen *gen)
     put_value(gen);
 }
 
+/* Few enough to be met again, in small hashes; or of those that put_many_field_values makes. */
+static void put_field(struct gen *gen)
+{
+    unsigned chance = gen_below(gen, 100);
+    if (chance < 70) {
+        put_format(gen, "f%u", gen_below(gen, 12));
+    } else if (chance < 92) {
+        put_format(gen, "f%u", gen_below(gen, 1000));
+    } else {
+        put_value(gen);
+    }
+}
+
+static void put_field_value(struct gen *gen)
+{
+    put_field(gen);
+    put_value(gen);
+}
+
+/* A stretch of fields with short values: two or three of them pass hash-max-listpack-entries. */
+static void put_many_field_values(struct gen *gen)
+{
+    unsigned first = gen_below(gen, 800);
+    for (unsigned count = 20 + gen_below(gen, 280); count > 0; count--) {
+        put_format(gen, "f%u", first++);
+        put_short(gen);
+    }
+}
+
+static void put_field_pattern(struct gen *gen)
+{
+    static const char *const patterns[] = {"*", "f*", "f1", "f?", "f[1-3]*", "[^f]*", "nope", ""};
+    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
+}
+
+/* A modest count of either sign. */
+static void put_some(struct gen *gen)
+{
+    put_format(gen, "%d",
+               (int)gen_below(gen, gen_chance(gen, 80) ? 16 : 900) -
+                   (gen_chance(gen, 50) ? 300 : 6));
+}
+
 /* A count and that many keys, mostly. */
 static void put_counted_lkeys(struct gen *gen)
 {
@@ -538,7 +585,9 @@ static void put_name(struct gen *gen)
         "command|docs command|getkeys command|getkeysandflags command|info command|list "
         "config config|get config|resetstat config|rewrite config|set copy dbsize debug "
         "decr decrby del echo exists expire expireat expiretime flushall flushdb get "
-        "getbit getdel getex getrange getset hello incr incrby incrbyfloat info keys lastsave "
+        "getbit getdel getex getrange getset hdel hello hexists hget hgetall "
+        "hincrby hincrbyfloat hkeys hlen hmget hmset hrandfield hscan hset hsetnx hstrlen hvals "
+        "incr incrby incrbyfloat info keys lastsave "
         "lcs lindex linsert llen lmove lmpop lpop lpos lpush lpushx lrange lrem lset "
         "ltrim memory memory|usage mget move mset msetnx object object|encoding "
         "object|freq object|idletime object|refcount persist pexpire pexpireat "
@@ -613,7 +662,13 @@ static const struct {
     {"skey", put_skey},
     {"lkey", put_lkey},
     {"nkey", put_nkey},
+    {"hkey", put_hkey},
     {"ckey", put_ckey},
+    {"field", put_field},
+    {"field_value", put_field_value},
+    {"many_field_values", put_many_field_values},
+    {"field_pattern", put_field_pattern},
+    {"some", put_some},
     {"value", put_value},
     {"element", put_element},
     {"pkey", put_pkey},
