@@ -70,6 +70,11 @@ uint64_t txn_now_ms(const struct txn *txn)
     return txn->now_ms;
 }
 
+const struct value_limits *txn_limits(const struct txn *txn)
+{
+    return &txn->basin->limits;
+}
+
 /* splitmix64: S. Vigna, public domain description. */
 uint64_t txn_random(struct txn *txn)
 {

@@ -4,6 +4,7 @@
  *     txn_keys.c    find, read, put, delete, expire, rename, copy
  *     txn_change.c  what all typed changes have in common
  *     txn_values.c  typed changes: text, list, chunks
+ *     txn_set.c     … of sets
  *     txn_scan.c    the whole keyspace
  *     loader.c      simulated misses: brings "cold" entries back a moment later
  */
