@@ -370,20 +370,6 @@ static uint64_t payload_count(struct bytes payload)
     return count;
 }
 
-/* Whether all parts that the members lead to are in memory; nothing has been changed yet. */
-static enum status look(const struct set *set, struct bytes payload)
-{
-    enum status status = ST_OK;
-    struct bytes member;
-    while (status == ST_OK && payload.size > 0 && set_member_take(&payload, &member)) {
-        struct set_probe probe = set_probe_of(member);
-        struct clast_path path;
-        bool found;
-        status = set_root_seek(set, &probe, &path, &found);
-    }
-    return status;
-}
-
 /* Redis chooses the encoding of a set by the number of members that a request brings, whether they
  * are new or not. */
 static enum status foresee(struct set_work *work, struct bytes payload, uint64_t count)
@@ -404,7 +390,6 @@ static enum status foresee(struct set_work *work, struct bytes payload, uint64_t
     return bursts ? to_root(work, SET_HASHTABLE) : ST_OK;
 }
 
-/* Only of a set that has changed, or been dropped back to what it was. */
 static void finish(struct set_work *work, struct value *value, struct value_change *change)
 {
     change->changed = work->changed;
@@ -419,6 +404,58 @@ static void finish(struct set_work *work, struct value *value, struct value_chan
     }
 }
 
+/* A change of many members may find that a part is absent after the first of them. Then the tree is
+ * put back, which shared its parts with the one that was changed. */
+struct fallback {
+    bool kept;
+    struct clast clast;
+    enum set_encoding encoding;
+};
+
+static enum status fallback_keep(struct fallback *fallback, const struct set *set, uint64_t count)
+{
+    *fallback = (struct fallback){.kept = false};
+    if (set == NULL || count == 1 || set->clast.parts.absent == 0) {
+        return ST_OK;
+    }
+    enum status status = clast_copy(&set->clast, &fallback->clast);
+    fallback->kept = status == ST_OK;
+    fallback->encoding = set->encoding;
+    return status;
+}
+
+static void fallback_end(struct fallback *fallback, struct set *set, bool back)
+{
+    if (fallback->kept && back) {
+        clast_deinit(&set->clast);
+        set->clast = fallback->clast;
+        set->encoding = fallback->encoding;
+    } else if (fallback->kept) {
+        clast_deinit(&fallback->clast);
+    }
+}
+
+static enum status apply_members(struct set_work *work, enum set_op op, struct bytes payload,
+                                 struct value_change *change)
+{
+    enum status status = ST_OK;
+    struct bytes rest = payload;
+    while (status == ST_OK && rest.size > 0) {
+        struct bytes member;
+        bool hit;
+        bool taken = set_member_take(&rest, &member);
+        CHECK(taken);
+        struct set_probe probe = set_probe_of(member);
+        status = op == SET_OP_ADD ? set_work_add(work, &probe, &hit)
+                                  : set_work_remove(work, &probe, &hit);
+        if (status == ST_OK) {
+            change->count += hit;
+            change->consumed = payload.size - rest.size;
+        }
+    }
+    return status;
+}
+
 enum status set_apply(struct value *value, unsigned op, struct bytes payload,
                       const struct value_limits *limits, struct buf *scratch,
                       struct value_change *change_out)
@@ -428,26 +465,20 @@ enum status set_apply(struct value *value, unsigned op, struct bytes payload,
         return ST_CORRUPT;
     }
     struct set_work work;
+    struct set *before = set_root(value);
+    struct fallback fallback;
     set_work_open(&work, value, limits, scratch);
-    const struct set *before = set_root(value);
-    enum status status = before != NULL && count > 1 ? look(before, payload) : ST_OK;
+    enum status status = fallback_keep(&fallback, before, count);
     if (status == ST_OK && op == SET_OP_ADD) {
         status = foresee(&work, payload, count);
     }
-    struct bytes rest = payload;
-    while (status == ST_OK && rest.size > 0) {
-        struct bytes member;
-        bool hit;
-        bool taken = set_member_take(&rest, &member);
-        CHECK(taken);
-        struct set_probe probe = set_probe_of(member);
-        status = op == SET_OP_ADD ? set_work_add(&work, &probe, &hit)
-                                  : set_work_remove(&work, &probe, &hit);
-        CHECK(status != ST_WAIT || change_out->consumed == 0);
-        if (status == ST_OK) {
-            change_out->count += hit;
-            change_out->consumed = payload.size - rest.size;
-        }
+    if (status == ST_OK) {
+        status = apply_members(&work, op, payload, change_out);
+    }
+    fallback_end(&fallback, before, status == ST_WAIT);
+    if (status == ST_WAIT) {
+        *change_out = (struct value_change){.count = 0};
+        return status;
     }
     struct set *made = set_root(&work.value);
     if (status != ST_OK && change_out->consumed == 0) {

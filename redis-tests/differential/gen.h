@@ -28,6 +28,8 @@ enum judge {
     JUDGE_HELLO,     /* All of HELLO's map but version and id. */
     JUDGE_COMMAND,   /* COMMAND INFO: flags, categories and subcommands in any order. */
     JUDGE_PAIRS,     /* A map, its pairs in any order. */
+    JUDGE_COUNT,     /* The same type and number of elements. */
+    JUDGE_SCAN,      /* The same cursor, and the same elements in any order. */
 };
 
 enum gen_flag {
@@ -59,6 +61,7 @@ enum gen_scene {
     SCENE_RANDOMKEY = 1 << 1,
     SCENE_SHORT_EXPIRY = 1 << 2,
     SCENE_RAW_SESSION = 1 << 3,
+    SCENE_SETS = 1 << 4,
 };
 
 struct gen_family {
@@ -68,8 +71,8 @@ struct gen_family {
     unsigned spoilt_percent;
 };
 
-extern const struct gen_family gen_strings, gen_lists, gen_bitmaps, gen_hyperloglog, gen_keys,
-    gen_connection;
+extern const struct gen_family gen_strings, gen_lists, gen_sets, gen_bitmaps, gen_hyperloglog,
+    gen_keys, gen_connection;
 
 #define GEN_ARGUMENTS_MAX 1200
 

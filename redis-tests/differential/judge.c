@@ -105,6 +105,14 @@ static bool agree_commands(struct reply *theirs, struct reply *ours)
     return fine;
 }
 
+/* [cursor elements] of both. */
+static bool agree_scan(struct reply *theirs, struct reply *ours)
+{
+    return theirs->type == '*' && ours->type == '*' && theirs->count == 2 && ours->count == 2 &&
+           reply_equal(&theirs->items[0], &ours->items[0]) &&
+           agree_unordered(&theirs->items[1], &ours->items[1], 1);
+}
+
 static bool agree(enum judge judge, struct reply *theirs, struct reply *ours)
 {
     if (reply_is_error(theirs) || reply_is_error(ours)) {
@@ -119,6 +127,11 @@ static bool agree(enum judge judge, struct reply *theirs, struct reply *ours)
         return agree_unordered(theirs, ours, 1);
     case JUDGE_PAIRS:
         return agree_unordered(theirs, ours, 2);
+    case JUDGE_COUNT:
+        return theirs->type == ours->type && theirs->count == ours->count &&
+               theirs->null == ours->null;
+    case JUDGE_SCAN:
+        return agree_scan(theirs, ours);
     case JUDGE_SHAPE:
         return theirs->type == ours->type;
     case JUDGE_HELLO:
