@@ -46,12 +46,23 @@ void txn_free(struct txn *txn)
     free(txn);
 }
 
+/* splitmix64: S. Vigna, public domain description. */
+#define RANDOM_STEP 0x9E3779B97F4A7C15ull
+
+static uint64_t random_mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+    return z ^ (z >> 31);
+}
+
 void txn_begin(struct txn *txn, uint64_t now_ms, uint64_t seed)
 {
     CHECK(!txn->locked && txn->locked_count == 0 && txn->reserved == 0);
     txn->now_ms = now_ms;
-    txn->seed = seed;
-    txn->random_state = seed;
+    /* Seeds that follow each other, maybe at that very step, lead to sequences that do not. */
+    txn->seed = random_mix(seed + RANDOM_STEP);
+    txn->random_state = txn->seed;
     txn->key_count = 0;
     txn->whole = false;
     txn->leaves_ages = false;
@@ -75,13 +86,9 @@ const struct value_limits *txn_limits(const struct txn *txn)
     return &txn->basin->limits;
 }
 
-/* splitmix64: S. Vigna, public domain description. */
 uint64_t txn_random(struct txn *txn)
 {
-    uint64_t z = txn->random_state += 0x9E3779B97F4A7C15ull;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-    return z ^ (z >> 31);
+    return random_mix(txn->random_state += RANDOM_STEP);
 }
 
 bool txn_changed(const struct txn *txn)
