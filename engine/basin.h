@@ -181,8 +181,9 @@ enum status txn_expire(struct txn *txn, unsigned number, int64_t expiry_ms);
 enum status txn_rename(struct txn *txn, unsigned from, unsigned to);
 enum status txn_copy(struct txn *txn, unsigned from, unsigned to);
 
-/* -- Typed changes: an absent key becomes a value of that type; a list or set that becomes empty goes.
- *    The caller has read the key and knows that it is absent or of the type. ----------------- */
+/* -- Typed changes: an absent key becomes a value of that type; a list or set that becomes empty
+ * goes. The caller has read the key and knows that it is absent or of the type. -----------------
+ */
 
 /* Unlike other arguments, text stays where it is until txn_end: large ones are not copied. */
 enum status txn_text_set(struct txn *txn, unsigned number, struct bytes text, int64_t expiry_ms);
