@@ -142,6 +142,11 @@ void txn_plan_all(struct txn *txn);
 enum status txn_plan_late(struct txn *txn, unsigned database, struct bytes key,
                           unsigned *number_out);
 
+/* txn_read of such a key, which has no number afterwards; the value is lent as ever. The key is
+ * borrowed until the call returns. */
+enum status txn_read_late(struct txn *txn, unsigned database, struct bytes key,
+                          struct value *value_out);
+
 enum status txn_lock(struct txn *txn);
 /* More than once adds up; only before the first write. */
 enum status txn_reserve(struct txn *txn, uint64_t size);

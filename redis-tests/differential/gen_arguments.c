@@ -174,11 +174,7 @@ static void put_lkey(struct gen *gen)
 /* Sets of anything, and sets that hold integers for the most part. */
 static void put_tkey(struct gen *gen)
 {
-    if (gen_chance(gen, 95)) {
-        put_format(gen, "t:%u", gen_below(gen, 24));
-    } else {
-        put_lkey(gen);
-    }
+    put_format(gen, "%c:%u", gen_chance(gen, 96) ? 't' : 'l', gen_below(gen, 24));
 }
 static void put_ikey(struct gen *gen)
 {
@@ -456,8 +452,7 @@ static void put_imembers(struct gen *gen)
 /* For SRANDMEMBER, which answers as many as it is asked for if they may repeat. */
 static void put_draws(struct gen *gen)
 {
-    static const char *const odd[] = {"",   "x",  "1.5",      "9223372036854775808",
-                                      "-0", " 1", "99999999", "-9223372036854775808"};
+    static const char *const odd[] = {"", "x", "1.5", " 1", "99999999", "-9223372036854775808"};
     if (gen_chance(gen, 90)) {
         put_format(gen, "%d", (int)gen_below(gen, 120) - 50);
     } else {
@@ -465,10 +460,43 @@ static void put_draws(struct gen *gen)
     }
 }
 
+/* For SORT: lists of numbers for the most part, and the keys that weigh them. */
+static void put_okey(struct gen *gen)
+{
+    put_format(gen, "o:%u", gen_below(gen, 10));
+}
+static void put_wkey(struct gen *gen)
+{
+    put_format(gen, "w:%u", gen_below(gen, 40));
+}
+static void put_sortable(struct gen *gen)
+{
+    static const char *const odd[] = {"",  " 5",  "5 ",  "0x1f", "inf", "-inf",
+                                      "x", "nan", "1e3", "-0",   "abc", "007"};
+    unsigned chance = gen_below(gen, 1000);
+    if (chance < 600) {
+        put_format(gen, "%u", gen_below(gen, 40));
+    } else if (chance < 997) {
+        put_format(gen, "%d.%u", (int)gen_below(gen, 100) - 30, gen_below(gen, 4) * 25);
+    } else {
+        put_text(gen, odd[gen_below(gen, COUNT_OF(odd))]);
+    }
+}
+static void put_by(struct gen *gen)
+{
+    static const char *const patterns[] = {"w:*", "w:*",   "w:*", "none:*", "w:*->f",
+                                           "*",   "w:*->", "o:*", "w:3->*"};
+    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
+}
+static void put_got(struct gen *gen)
+{
+    static const char *const patterns[] = {"#", "#", "w:*", "w:*->f", "o:*", "w:3", "##"};
+    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
+}
+
 static void put_member_pattern(struct gen *gen)
 {
-    static const char *const patterns[] = {"*",  "a*", "?1*",  "[ab]?", "1*",
-                                           "-*", "",   "nope", "\\*"};
+    static const char *const patterns[] = {"*", "a*", "?1*", "[ab]?", "1*", "-*", "", "\\*"};
     put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
 }
 
@@ -639,7 +667,8 @@ static void put_name(struct gen *gen)
         "pexpiretime pfadd pfcount pfdebug pfmerge ping psetex pttl quit randomkey rename renamenx "
         "reset "
         "role rpop "
-        "rpoplpush rpush rpushx sadd save scan scard sdiff sdiffstore select set setbit setex "
+        "rpoplpush rpush rpushx sadd save scan scard sdiff sdiffstore sort sort_ro select set "
+        "setbit setex "
         "setnx setrange shutdown sinter sintercard sinterstore sismember smembers "
         "smismember smove spop srandmember srem sscan "
         "strlen substr sunion sunionstore swapdb time touch ttl type unlink wait nope get|set "
@@ -718,6 +747,11 @@ static const struct {
     {"pkey", put_pkey},
     {"crowd", put_crowd},
     {"sketch", put_sketch},
+    {"okey", put_okey},
+    {"wkey", put_wkey},
+    {"sortable", put_sortable},
+    {"by", put_by},
+    {"got", put_got},
     {"member", put_member},
     {"members", put_members},
     {"imember", put_imember},
