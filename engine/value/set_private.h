@@ -1,8 +1,8 @@
 /* set_private: what the files of the set share.
  *
- *     set.c         reads, the class
+ *     set.c         reads, the class with the encoded form
  *     set_change.c  one member more or less, and the operations made of that
- *     set_build.c   whole results, reading the encoded form
+ *     set_build.c   whole sets, member by member
  */
 #ifndef BASIN_ENGINE_VALUE_SET_PRIVATE_H
 #define BASIN_ENGINE_VALUE_SET_PRIVATE_H

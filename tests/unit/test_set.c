@@ -1,8 +1,6 @@
 #include "engine/value/set.h"
 
-#include "engine/base/hash.h"
 #include "engine/value/set_algebra.h"
-#include "engine/value/set_ints.h"
 #include "tests/lib/evictor.h"
 #include "tests/lib/test.h"
 
@@ -433,43 +431,6 @@ TEST(set_is_an_intset_by_name_however_large_it_may_be)
     EXPECT(set_check(&set));
     value_free(&set);
     buf_deinit(&scratch);
-}
-
-TEST(set_ints_find_insert_and_remove_in_every_width)
-{
-    uint64_t state = test_seed();
-    for (unsigned bits = 8; bits <= 64; bits += 8) {
-        unsigned char block[4 + 8 * 200];
-        int64_t sorted[200];
-        size_t size = SET_INTS_HEADER_SIZE;
-        uint32_t count = 0;
-        memcpy(block, set_ints_empty().data, size);
-        for (int i = 0; i < 2000; i++) {
-            int64_t value = (int64_t)test_random(&state) >> (64 - bits);
-            uint32_t index;
-            bool found = set_ints_find(bytes_of(block, size), value, &index);
-            EXPECT(found == (index < count && sorted[index] == value));
-            EXPECT((index == 0 || sorted[index - 1] < value) &&
-                   (index == count || sorted[index] >= value));
-            if (!found && count < 200 && test_random_below(&state, 3) != 0) {
-                size_t with = set_ints_size_with(bytes_of(block, size), value);
-                set_ints_insert(block, size, index, value);
-                size = with;
-                memmove(sorted + index + 1, sorted + index, (count - index) * sizeof(sorted[0]));
-                sorted[index] = value;
-                count++;
-            } else if (index < count) {
-                size = set_ints_remove(block, size, index);
-                count--;
-                memmove(sorted + index, sorted + index + 1, (count - index) * sizeof(sorted[0]));
-            }
-            EXPECT(set_ints_check(bytes_of(block, size)));
-            EXPECT_INT(set_ints_count(bytes_of(block, size)), count);
-        }
-        for (uint32_t i = 0; i < count; i++) {
-            EXPECT(set_ints_at(bytes_of(block, size), i) == sorted[i]);
-        }
-    }
 }
 
 /* ------------------------------------------------------------------------------------------
