@@ -26,6 +26,7 @@ enum status txn_new(struct basin *basin, void (*wake)(void *ctx), void *ctx, str
     txn->keys = txn->inline_keys;
     txn->key_capacity = TXN_KEYS_INLINE;
     txn->waiter.wake = woken_by_shard;
+    arena_init(&txn->late_names);
     *txn_out = txn;
     return ST_OK;
 }
@@ -41,19 +42,32 @@ void txn_free(struct txn *txn)
     }
     free(txn->outside);
     free(txn->effects);
+    arena_deinit(&txn->late_names);
     buf_deinit(&txn->records);
     buf_deinit(&txn->scratch);
     buf_deinit(&txn->late_name);
     free(txn);
 }
 
+/* splitmix64: S. Vigna, public domain description. */
+#define RANDOM_STEP 0x9E3779B97F4A7C15ull
+
+static uint64_t random_mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+    return z ^ (z >> 31);
+}
+
 void txn_begin(struct txn *txn, uint64_t now_ms, uint64_t seed)
 {
     CHECK(!txn->locked && txn->locked_count == 0 && txn->reserved == 0);
     txn->now_ms = now_ms;
-    txn->seed = seed;
-    txn->random_state = seed;
+    /* Seeds that follow each other, maybe at that very step, lead to sequences that do not. */
+    txn->seed = random_mix(seed + RANDOM_STEP);
+    txn->random_state = txn->seed;
     txn->key_count = 0;
+    txn->planned_count = 0;
     txn->whole = false;
     txn->leaves_ages = false;
     txn->shard_count = 0;
@@ -71,13 +85,14 @@ uint64_t txn_now_ms(const struct txn *txn)
     return txn->now_ms;
 }
 
-/* splitmix64: S. Vigna, public domain description. */
+const struct value_limits *txn_limits(const struct txn *txn)
+{
+    return &txn->basin->limits;
+}
+
 uint64_t txn_random(struct txn *txn)
 {
-    uint64_t z = txn->random_state += 0x9E3779B97F4A7C15ull;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-    return z ^ (z >> 31);
+    return random_mix(txn->random_state += RANDOM_STEP);
 }
 
 bool txn_changed(const struct txn *txn)
@@ -153,6 +168,7 @@ enum status txn_plan(struct txn *txn, unsigned database, struct bytes key)
     if (status != ST_OK) {
         return status;
     }
+    txn->planned_count = txn->key_count;
     return txn_add_shard(txn, txn->keys[txn->key_count - 1].shard->index);
 }
 
@@ -179,6 +195,38 @@ enum status txn_plan_late(struct txn *txn, unsigned database, struct bytes key,
         *number_out = (unsigned)(txn->key_count - 1);
     }
     return status;
+}
+
+enum status txn_read_late(struct txn *txn, unsigned database, struct bytes key,
+                          struct value *value_out)
+{
+    unsigned number;
+    enum status status = txn_plan_late(txn, database, key, &number);
+    if (status != ST_OK) {
+        return status;
+    }
+    status = txn_read(txn, number, value_out);
+    if (status == ST_WAIT) {
+        /* Whoever brings it reads the name when the caller's memory is another's. */
+        char *name = arena_alloc(&txn->late_names, key.size);
+        if (name != NULL) {
+            memcpy(name, key.data, key.size);
+            txn->keys[number].place.name = bytes_of(name, key.size);
+            return ST_WAIT;
+        }
+        status = ST_NOMEM;
+    }
+    txn->key_count--;
+    return status;
+}
+
+/* A run begins: late keys are found anew. */
+static void late_keys_drop(struct txn *txn)
+{
+    if (txn->key_count > txn->planned_count) {
+        txn->key_count = txn->planned_count;
+        arena_reset(&txn->late_names);
+    }
 }
 
 /* The map of databases has moved since the plan: hashes and shards are other ones. */
@@ -211,6 +259,7 @@ void txn_unlock(struct txn *txn)
 enum status txn_lock(struct txn *txn)
 {
     CHECK(!txn->locked);
+    late_keys_drop(txn);
     if (txn->reserved < txn->base_reserved) { /* A retry: the reservation was given back. */
         uint64_t size = txn->base_reserved;
         txn->base_reserved = 0;

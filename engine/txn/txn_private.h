@@ -5,12 +5,14 @@
  *     txn_change.c  what all typed changes have in common
  *     txn_values.c  typed changes: text, list, chunks
  *     txn_hash.c    typed changes: hashes, and the expiry of their fields
+ *     txn_set.c     … of sets
  *     txn_scan.c    the whole keyspace
  *     loader.c      simulated misses: brings "cold" entries back a moment later
  */
 #ifndef BASIN_ENGINE_TXN_PRIVATE_H
 #define BASIN_ENGINE_TXN_PRIVATE_H
 
+#include "engine/base/arena.h"
 #include "engine/txn/store.h"
 #include "engine/wlog/record.h"
 
@@ -53,6 +55,8 @@ struct txn {
 
     struct txn_key *keys; /* inline_keys or heap */
     size_t key_count, key_capacity;
+    size_t planned_count;    /* Those that were planned before the lock. */
+    struct arena late_names; /* Of late keys that must be waited for. */
     struct txn_key inline_keys[TXN_KEYS_INLINE];
     bool whole;
     bool leaves_ages; /* txn_leave_ages */

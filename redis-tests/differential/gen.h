@@ -28,8 +28,9 @@ enum judge {
     JUDGE_HELLO,     /* All of HELLO's map but version and id. */
     JUDGE_COMMAND,   /* COMMAND INFO: flags, categories and subcommands in any order. */
     JUDGE_PAIRS,     /* A map, its pairs in any order. */
-    JUDGE_COUNT,     /* The same type and the same count of elements. */
+    JUDGE_COUNT,     /* The same type and count of elements. */
     JUDGE_SCAN,      /* A cursor and pairs: if both have ended, the same pairs in any order. */
+    JUDGE_SCAN_ONES, /* A cursor and elements: likewise. */
 };
 
 enum gen_flag {
@@ -61,6 +62,7 @@ enum gen_scene {
     SCENE_RANDOMKEY = 1 << 1,
     SCENE_SHORT_EXPIRY = 1 << 2,
     SCENE_RAW_SESSION = 1 << 3,
+    SCENE_SETS = 1 << 4,
 };
 
 struct gen_family {
@@ -70,8 +72,8 @@ struct gen_family {
     unsigned spoilt_percent;
 };
 
-extern const struct gen_family gen_strings, gen_lists, gen_hashes, gen_bitmaps, gen_hyperloglog,
-    gen_keys, gen_connection;
+extern const struct gen_family gen_strings, gen_lists, gen_hashes, gen_sets, gen_sort, gen_bitmaps,
+    gen_hyperloglog, gen_keys, gen_connection;
 
 #define GEN_ARGUMENTS_MAX 1200
 

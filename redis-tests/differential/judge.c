@@ -105,7 +105,7 @@ static bool agree_commands(struct reply *theirs, struct reply *ours)
     return fine;
 }
 
-static bool agree_scan(struct reply *theirs, struct reply *ours, bool begins)
+static bool agree_scan(struct reply *theirs, struct reply *ours, bool begins, uint32_t each)
 {
     struct bytes end = bytes_of_text("0");
     if (theirs->type != ours->type || theirs->count != ours->count || theirs->count != 2) {
@@ -116,7 +116,7 @@ static bool agree_scan(struct reply *theirs, struct reply *ours, bool begins)
         return theirs->items[1].type == ours->items[1].type;
     }
     return reply_equal(&theirs->items[1], &ours->items[1]) ||
-           agree_unordered(&theirs->items[1], &ours->items[1], 2);
+           agree_unordered(&theirs->items[1], &ours->items[1], each);
 }
 
 /* Only walks that begin must find the same: other cursors are each server's own. */
@@ -142,9 +142,12 @@ static bool agree(const struct judge_case *replies, struct reply *theirs, struct
         return agree_unordered(theirs, ours,
                                theirs->count > 0 && theirs->items[0].type == '*' ? 1 : 2);
     case JUDGE_COUNT:
-        return theirs->type == ours->type && theirs->count == ours->count;
+        return theirs->type == ours->type && theirs->count == ours->count &&
+               theirs->null == ours->null;
     case JUDGE_SCAN:
-        return agree_scan(theirs, ours, scan_begins(replies));
+        return agree_scan(theirs, ours, scan_begins(replies), 2);
+    case JUDGE_SCAN_ONES:
+        return agree_scan(theirs, ours, scan_begins(replies), 1);
     case JUDGE_SHAPE:
         return theirs->type == ours->type;
     case JUDGE_HELLO:

@@ -137,6 +137,31 @@ bool argument_cursor(struct call *call, struct bytes argument, uint64_t *cursor_
     return sound;
 }
 
+#define SCAN_COUNT_DEFAULT 10
+
+bool argument_scan_options(struct call *call, size_t first, struct scan_options *options_out)
+{
+    *options_out = (struct scan_options){.everything = true, .count = SCAN_COUNT_DEFAULT};
+    for (size_t i = first; i < call->argc; i += 2) {
+        struct bytes word = call->argv[i];
+        int64_t count;
+        if (i + 1 < call->argc && argument_is(word, "count")) {
+            if (!argument_int64_range(call, call->argv[i + 1], 1, INT64_MAX, "ERR syntax error",
+                                      &count)) {
+                return false;
+            }
+            options_out->count = (uint64_t)count;
+        } else if (i + 1 < call->argc && argument_is(word, "match")) {
+            options_out->pattern = call->argv[i + 1];
+            options_out->everything = bytes_equal(options_out->pattern, bytes_of("*", 1));
+        } else {
+            reply_syntax_error(call);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool argument_long_double(struct call *call, struct bytes argument, long double *value_out)
 {
     if (!long_double_parse(argument, value_out)) {

@@ -15,6 +15,8 @@ extern const struct command lists_commands[];
 extern const struct command bitmaps_commands[];
 extern const struct command hyperloglog_commands[];
 extern const struct command hashes_commands[];
+extern const struct command sets_commands[];
+extern const struct command sort_commands[];
 extern const struct command keys_commands[];
 extern const struct command collections_commands[];
 
