@@ -8,8 +8,8 @@
  *                    that the order of the bytes is that of the numbers: ranks, ranges, walks.
  *           members  hashed by the member: u32 upper half of its hash, then the 8 bytes of score.
  *                    12 bytes and no copy of the member: whoever finds one looks up score and
- *                    member in the first tree to know that it is the one. (Two members whose 32 bits
- *                    are equal are told apart by that.)
+ *                    member in the first tree to know that it is the one. (Two members whose 32
+ * bits are equal are told apart by that.)
  *
  * What has left packed never returns to it by shrinking. A score is any double but NaN; -0 is
  * stored as such where a client wrote it, orders as 0, and equals it.
@@ -41,7 +41,7 @@ enum zset_when {
 };
 #define ZSET_UPDATED (1ull << 32)
 /* A member that is longer is refused with ST_LIMIT. */
-#define ZSET_MEMBER_MAX ((1ull << 31) - 8)
+#define ZSET_MEMBER_MAX ((1ull << 31) - 9)
 
 struct zset_member {
     struct bytes name;

@@ -19,9 +19,9 @@
 #define NAME_MAX_SIZE 32
 
 static const struct command *const families[] = {
-    connection_commands,    clients_commands, durability_commands,  administration_commands,
-    introspection_commands, strings_commands, lists_commands,       bitmaps_commands,
-    hyperloglog_commands,   keys_commands,    collections_commands,
+    connection_commands,    clients_commands,     durability_commands, administration_commands,
+    introspection_commands, strings_commands,     lists_commands,      bitmaps_commands,
+    hyperloglog_commands,   sorted_sets_commands, keys_commands,       collections_commands,
 };
 
 static struct command *table;

@@ -14,6 +14,7 @@ extern const struct command strings_commands[];
 extern const struct command lists_commands[];
 extern const struct command bitmaps_commands[];
 extern const struct command hyperloglog_commands[];
+extern const struct command sorted_sets_commands[];
 extern const struct command keys_commands[];
 extern const struct command collections_commands[];
 
