@@ -93,6 +93,11 @@ static const struct bytes hostile[] = {
     TEXT("["),
     TEXT("ASYNC"),
     TEXT("LEN"),
+    TEXT("WITHSCORES"),
+    TEXT("WEIGHTS"),
+    TEXT("LIMIT"),
+    TEXT("("),
+    TEXT("(5"),
     TEXT("IDX"),
     TEXT("LT"),
     TEXT("GT"),
@@ -504,6 +509,160 @@ static void put_counted_lkeys(struct gen *gen)
     }
 }
 
+/* -- Sorted sets ------------------------------------------------------------------------------ */
+
+static void put_zkey(struct gen *gen)
+{
+    if (gen_chance(gen, 92)) {
+        put_format(gen, "z:%u", gen_below(gen, 16));
+    } else {
+        put_key_of(gen, 's', 50);
+    }
+}
+static void put_xkey(struct gen *gen)
+{
+    put_format(gen, "x:%u", gen_below(gen, 6));
+}
+static void put_ykey(struct gen *gen)
+{
+    put_format(gen, "y:%u", gen_below(gen, 6));
+}
+
+static void put_ymember(struct gen *gen)
+{
+    put_format(gen, "%s%u", gen_chance(gen, 50) ? "a" : "", gen_below(gen, 50));
+}
+
+static void put_ypattern(struct gen *gen)
+{
+    static const char *const patterns[] = {"*", "a*", "*1", "[0-4]*", "nope", ""};
+    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
+}
+
+static void put_member(struct gen *gen)
+{
+    unsigned chance = gen_below(gen, 1000);
+    if (chance < 550) {
+        put_format(gen, "m%u", gen_below(gen, 40));
+    } else if (chance < 880) {
+        put_format(gen, "m%u", gen_below(gen, 400));
+    } else if (chance < 960) {
+        put_ymember(gen);
+    } else if (chance < 985) {
+        gen_put_hostile(gen);
+    } else {
+        put_value(gen);
+    }
+}
+
+static void put_score(struct gen *gen)
+{
+    static const char *const scores[] = {
+        "0",      "-0",      "inf",      "-inf", "+inf",   "1e300",  "-1e300",
+        "1e-310", "1e17",    "1e16",     "3.14", "0.1",    "0.2",    "2.5e-5",
+        "1e400",  "-1e-400", "Infinity", "1e18", "4.7e18", "9.3e18", "123456789012345678",
+        ".5",     "5.",      "0x1p3",    "1e-7"};
+    unsigned chance = gen_below(gen, 100);
+    if (chance < 70) {
+        put_format(gen, "%d", (int)gen_below(gen, 30) - 5);
+    } else if (chance < 80) {
+        put_format(gen, "%.*f", (int)gen_below(gen, 5), (double)(int)gen_below(gen, 2000) / 7 - 90);
+    } else if (chance < 97) {
+        put_text(gen, scores[gen_below(gen, COUNT_OF(scores))]);
+    } else {
+        gen_put_hostile(gen);
+    }
+}
+
+static void put_score_end(struct gen *gen)
+{
+    static const char *const ends[] = {"-inf", "+inf", "(-inf", "(inf", "(0", "-0", "(", "(1.5"};
+    unsigned chance = gen_below(gen, 100);
+    if (chance < 40) {
+        put_format(gen, "%s%d", gen_chance(gen, 40) ? "(" : "", (int)gen_below(gen, 30) - 5);
+    } else if (chance < 70) {
+        put_text(gen, ends[gen_below(gen, COUNT_OF(ends))]);
+    } else {
+        put_score(gen);
+    }
+}
+
+static void put_lex_end(struct gen *gen)
+{
+    unsigned chance = gen_below(gen, 100);
+    if (chance < 30) {
+        put_text(gen, chance < 15 ? "-" : "+");
+    } else if (chance < 90) {
+        put_format(gen, "%s%s%u", chance % 2 == 0 ? "[" : "(", gen_chance(gen, 50) ? "a" : "",
+                   gen_below(gen, 300));
+    } else if (chance < 94) {
+        put_text(gen, chance % 2 == 0 ? "[" : "(");
+    } else {
+        gen_put_hostile(gen);
+    }
+}
+
+static void put_zpair(struct gen *gen)
+{
+    put_score(gen);
+    put_member(gen);
+}
+static void put_xpair(struct gen *gen)
+{
+    put_text(gen, "7");
+    put_format(gen, "%s%u", gen_chance(gen, 50) ? "a" : "", gen_below(gen, 300));
+}
+static void put_ypair(struct gen *gen)
+{
+    put_format(gen, "%d", (int)gen_below(gen, 30) - 5);
+    put_ymember(gen);
+}
+
+/* How many members to draw: Redis really draws what is asked for with repetitions. */
+static void put_draws(struct gen *gen)
+{
+    static const char *const odd[] = {"abc",
+                                      "",
+                                      "1.5",
+                                      "9223372036854775807",
+                                      "-0",
+                                      "+1",
+                                      " 1",
+                                      "-9223372036854775808",
+                                      "9223372036854775808"};
+    if (gen_chance(gen, 85)) {
+        put_format(gen, "%d", (int)gen_below(gen, 60) - 30);
+    } else {
+        put_text(gen, odd[gen_below(gen, COUNT_OF(odd))]);
+    }
+}
+
+static unsigned put_zkeys(struct gen *gen)
+{
+    unsigned count = 1 + gen_below(gen, 4);
+    if (gen_chance(gen, 93)) {
+        put_format(gen, "%u", count);
+    } else {
+        put_count(gen);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        put_zkey(gen);
+    }
+    return count;
+}
+static void put_counted_zkeys(struct gen *gen)
+{
+    (void)put_zkeys(gen);
+}
+static void put_weighted_zkeys(struct gen *gen)
+{
+    unsigned count = put_zkeys(gen);
+    put_text(gen, "WEIGHTS");
+    for (unsigned i = 0; i < count; i++) {
+        put_score(gen);
+    }
+}
+
 static void put_unknown(struct gen *gen)
 {
     static const char *const names[] = {"foo",  "GETX",   "get ",    "",
@@ -546,7 +705,11 @@ static void put_name(struct gen *gen)
         "reset "
         "role rpop "
         "rpoplpush rpush rpushx save scan select set setbit setex setnx setrange shutdown "
-        "strlen substr swapdb time touch ttl type unlink wait nope get|set config|nope";
+        "strlen substr swapdb time touch ttl type unlink wait nope get|set config|nope "
+        "zadd zcard zcount zdiff zdiffstore zincrby zinter zintercard zinterstore zlexcount zmpop "
+        "zmscore zpopmax zpopmin zrandmember zrange zrangebylex zrangebyscore zrangestore zrem "
+        "zremrangebylex zremrangebyrank zremrangebyscore zrevrange zrevrangebylex "
+        "zrevrangebyscore zscan zscore zunion zunionstore";
     put_one_word(gen, names);
 }
 
@@ -639,6 +802,21 @@ static const struct {
     {"hostile", gen_put_hostile},
     {"skey_value", put_skey_value},
     {"counted_lkeys", put_counted_lkeys},
+    {"zkey", put_zkey},
+    {"xkey", put_xkey},
+    {"ykey", put_ykey},
+    {"member", put_member},
+    {"ymember", put_ymember},
+    {"ypattern", put_ypattern},
+    {"score", put_score},
+    {"score_end", put_score_end},
+    {"lex_end", put_lex_end},
+    {"zpair", put_zpair},
+    {"xpair", put_xpair},
+    {"ypair", put_ypair},
+    {"draws", put_draws},
+    {"counted_zkeys", put_counted_zkeys},
+    {"weighted_zkeys", put_weighted_zkeys},
     {"unknown", put_unknown},
     {"name", put_name},
     {"directive", put_directive},

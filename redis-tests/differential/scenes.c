@@ -144,22 +144,23 @@ static void key_sets_compare(struct stage *stage, const char *command, const str
 
 /* -- The whole keyspaces --------------------------------------------------------------------- */
 
-#define QUESTIONS 4
+#define QUESTIONS 5
 
 static size_t question(size_t which, struct bytes key, struct bytes *argv)
 {
-    static const char *const names[QUESTIONS] = {"TYPE", "PTTL", "GET", "LRANGE"};
+    static const char *const names[QUESTIONS] = {"TYPE", "PTTL", "GET", "LRANGE", "ZRANGE"};
     argv[0] = bytes_of_text(names[which]);
     argv[1] = key;
     argv[2] = bytes_of_text("0");
     argv[3] = bytes_of_text("-1");
-    return which == 3 ? 4 : 2;
+    argv[4] = bytes_of_text("WITHSCORES");
+    return which < 3 ? 2 : which + 1;
 }
 
 /* Values are asked for as of every type: wrong ones answer the same error. */
 static void compare_values(struct stage *stage, const struct reply *keys, size_t count)
 {
-    struct bytes argv[4];
+    struct bytes argv[QUESTIONS];
     begin_control(stage);
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < QUESTIONS; j++) {

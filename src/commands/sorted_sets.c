@@ -248,6 +248,10 @@ static enum status zadd(struct call *call)
 static enum status zincrby(struct call *call)
 {
     struct zset_member member = {.name = call->argv[3]};
+    struct add_options options;
+    if (!add_options_read(call, &options)) {
+        return ST_OK; /* An option of ZADD is one here too, and then too little is left. */
+    }
     if (!sorted_sets_double(call->argv[2], &member.score)) {
         resp_error(call->out, "ERR value is not a valid float");
         return ST_OK;

@@ -312,7 +312,8 @@ static enum status inter_member(void *ctx, struct value_piece member, double sco
         if (status != ST_OK || !found) {
             return status;
         }
-        score = aggregated(request->aggregate, score, weighted(other->weight, there));
+        /* Not weighted(): here a 0 × inf counts as 0 in sums only, and else not at all. */
+        score = aggregated(request->aggregate, score, other->weight * there);
     }
     if (!request->counts) {
         return sorted_sets_collect(sifting->members, member, score);

@@ -3,6 +3,9 @@
  * stored. */
 #include "src/commands/sorted_sets_private.h"
 
+#include "src/config/config.h"
+#include "src/server.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -297,6 +300,25 @@ enum status sorted_sets_zrevrangebylex(struct call *call)
     return reply_range(call, BY_LEX, true, false);
 }
 
+/* Redis adds the members one by one, to a listpack as long as they fit one, which knows no -0. */
+static void plain_zeros(struct call *call, const struct range *range,
+                        struct sorted_sets_members *members)
+{
+    const struct config *config = call->server->config;
+    uint64_t count_max = (uint64_t)config_get(&config->zset_max_listpack_entries);
+    uint64_t size_max = (uint64_t)config_get(&config->zset_max_listpack_value);
+    if (range->by == BY_RANK && members->count > count_max) {
+        return;
+    }
+    for (size_t i = 0; i < members->count && i < count_max; i++) {
+        struct zset_member *member = &members->rows[i];
+        if (member->name.size > size_max) {
+            return;
+        }
+        member->score = member->score == 0 ? 0 : member->score;
+    }
+}
+
 enum status sorted_sets_zrangestore(struct call *call)
 {
     struct range range = {.by = BY_RANK, .limit = -1};
@@ -315,10 +337,10 @@ enum status sorted_sets_zrangestore(struct call *call)
         status = span_of(&value, &range, &span);
     }
     if (status == ST_OK) {
-        /* Upwards, whatever was asked for: it is sorted anyway. */
-        status = span_walk(&value, span, false, sorted_sets_collect, &members);
+        status = span_walk(&value, span, range.reverse, sorted_sets_collect, &members);
     }
     if (status == ST_OK) {
+        plain_zeros(call, &range, &members);
         status = sorted_sets_store(call, 0, &members);
     }
     sorted_sets_members_deinit(&members);
