@@ -146,27 +146,12 @@ bool zset_check(const struct value *value)
 /* -- Changes ------------------------------------------------------------------------------------
  */
 
-/* A change on its way. Blocks are made one behind the other in scratch; only the last is kept, so
- * that a long payload needs room for two. */
+/* A change on its way. */
 struct work {
     struct value *value;
     const struct value_limits *limits;
     struct buf *scratch;
-    size_t base; /* Where in scratch our own blocks begin. */
-    bool ours;   /* The block is one of them. */
 };
-
-static void take_block(struct work *work, struct bytes block)
-{
-    struct buf *scratch = work->scratch;
-    if (work->ours) {
-        memmove(scratch->data + work->base, block.data, block.size);
-        scratch->size = work->base + block.size;
-        block = bytes_of(scratch->data + work->base, block.size);
-    }
-    work->ours = true;
-    work->value->packed = block;
-}
 
 static enum status packed_add(struct work *work, unsigned when, const struct zset_member *member,
                               enum zset_effect *effect_out, bool *outgrown_out)
@@ -189,7 +174,7 @@ static enum status packed_add(struct work *work, unsigned when, const struct zse
     }
     enum status status = zset_packed_set(block, there, rank, member, work->scratch, &block);
     if (status == ST_OK) {
-        take_block(work, block);
+        work->value->packed = block;
     }
     return status;
 }
@@ -315,7 +300,7 @@ static enum status remove_one(struct work *work, struct bytes name, bool *found_
     }
     enum status status = zset_packed_cut(block, rank, 1, work->scratch, &block);
     if (status == ST_OK) {
-        take_block(work, block);
+        work->value->packed = block;
     }
     return status;
 }
@@ -359,7 +344,7 @@ static enum status apply_cut(struct work *work, struct bytes payload, struct val
         struct bytes block;
         status = zset_packed_cut(work->value->packed, rank, count, work->scratch, &block);
         if (status == ST_OK) {
-            take_block(work, block);
+            work->value->packed = block;
         }
     }
     if (status == ST_OK) {
@@ -373,7 +358,7 @@ static enum status zset_apply(struct value *value, unsigned op, struct bytes pay
                               const struct value_limits *limits, struct buf *scratch,
                               struct value_change *change_out)
 {
-    struct work work = {value, limits, scratch, scratch->size, false};
+    struct work work = {value, limits, scratch};
     switch (op) {
     case ZSET_ADD:
         return apply_add(&work, payload, change_out);

@@ -128,6 +128,8 @@ enum status zset_packed_set(struct bytes block, bool there, uint64_t rank,
     if (index == old || index == old + 2) { /* It stays between its neighbours. */
         return packed_splice(block, old + 1, 1, elements + 1, 1, false, scratch, block_out);
     }
+    /* Out and in again. A block that was changed where it lies in scratch gets back into the room
+     * that it had, so the second step can fail only behind a block that stayed as it was. */
     size_t old_size = scratch->size;
     uintptr_t old_data = (uintptr_t)scratch->data;
     struct bytes without;

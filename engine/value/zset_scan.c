@@ -3,12 +3,12 @@
  * tells hash and score but not the member, which is found in `scores`: among those with that score,
  * the one with that hash.
  *
- * Where scores differ that is one search a ticket. Where many members share a score the whole run
- * of them must be hashed to find the few, which would make a scan of n equal scores cost n a call.
- * So a call that has to look through w members gives at least w / SCAN_SHARE of them, more than it
- * was asked for: a whole scan then looks at each member some SCAN_SHARE times at most (1 M members
- * of one score: 64 calls of some 15 ms, 16,000 members each). Scores that all differ are not
- * touched by this.
+ * Where scores differ that is one search a ticket, and the member is given at once. Where many
+ * members share a score the whole run of them must be hashed to find the few, which would make a
+ * scan of n equal scores cost n a call. So a call that has to look through w members gives at least
+ * w / SCAN_SHARE of them, more than it was asked for: a whole scan then looks at each member some
+ * SCAN_SHARE times at most (1 M members of one score: 64 calls of some 15 ms, 16,000 members each).
+ * Scores that all differ are not touched by this.
  */
 #include "engine/value/zset_private.h"
 
@@ -16,21 +16,62 @@
 
 #define SCAN_SHARE 64
 
+/* A ticket whose member is one of several with its score. */
 struct found {
     uint64_t key; /* Of the plain score. */
     uint32_t hash;
 };
 
 struct batch {
+    const struct zset_trees *trees;
+    zset_member_fn fn;
+    void *ctx;
+    uint64_t count;  /* Tickets so far. */
     struct buf rows; /* struct found */
 };
+
+/* Gives the member of a ticket at once if no other has its score. */
+static enum status give_single(const struct batch *batch, double score, bool *given_out)
+{
+    const struct clast *scores = &batch->trees->scores;
+    struct clast_path path;
+    struct value_piece element, next, member;
+    unsigned char key[SCORE_SIZE];
+    score_store(key, score);
+    *given_out = false;
+    enum status status = clast_seek_key(scores, bytes_of(key, sizeof(key)), &path);
+    if (status != ST_OK) {
+        return status;
+    }
+    CHECK(!clast_path_end(&path));
+    status = clast_path_element(scores, &path, &element);
+    if (status == ST_OK) {
+        status = clast_path_next(scores, &path);
+    }
+    if (status == ST_OK && !clast_path_end(&path)) {
+        status = clast_path_element(scores, &path, &next);
+        if (status != ST_OK || memcmp(next.data.data, key, sizeof(key)) == 0) {
+            return status;
+        }
+    }
+    if (status == ST_OK) {
+        status = zset_trees_split(batch->trees, element, &member, &score);
+    }
+    *given_out = status == ST_OK;
+    return status == ST_OK ? batch->fn(batch->ctx, member, score) : status;
+}
 
 static enum status add_ticket(void *ctx, struct value_piece ticket)
 {
     struct batch *batch = ctx;
     const unsigned char *p = ticket.data.data;
-    struct found row = {score_key(score_plain(score_load(p + 4))), load_u32(p)};
-    return buf_append(&batch->rows, bytes_of(&row, sizeof(row)));
+    double score = score_plain(score_load(p + 4));
+    struct found row = {score_key(score), load_u32(p)};
+    bool given;
+    batch->count++;
+    enum status status = give_single(batch, score, &given);
+    return status != ST_OK || given ? status
+                                    : buf_append(&batch->rows, bytes_of(&row, sizeof(row)));
 }
 
 static int compare_found(const void *a, const void *b)
@@ -67,18 +108,20 @@ static enum status next_group(const struct zset_trees *trees, const struct found
     return status;
 }
 
-/* How many members must be looked through for these tickets, beyond themselves. */
-static enum status work_of(const struct zset_trees *trees, const struct batch *batch,
-                           uint64_t *work_out)
+/* How many members must be looked through for the tickets kept. */
+static enum status work_of(const struct batch *batch, uint64_t *work_out)
 {
     const struct found *rows = (const struct found *)batch->rows.data;
     size_t count = batch->rows.size / sizeof(*rows);
     enum status status = ST_OK;
     *work_out = 0;
+    if (count > 0) {
+        qsort(batch->rows.data, count, sizeof(*rows), compare_found);
+    }
     for (size_t i = 0; i < count && status == ST_OK;) {
         struct group group;
-        status = next_group(trees, rows + i, count - i, &group);
-        *work_out += status == ST_OK ? group.run - group.count : 0;
+        status = next_group(batch->trees, rows + i, count - i, &group);
+        *work_out += status == ST_OK ? group.run : 0;
         i += group.count;
     }
     return status;
@@ -106,17 +149,16 @@ static enum status sieve_element(void *ctx, struct value_piece element)
     return status == ST_OK ? sieve->fn(sieve->ctx, member, score) : status;
 }
 
-static enum status give_all(const struct zset_trees *trees, const struct batch *batch,
-                            zset_member_fn fn, void *ctx)
+static enum status give_kept(const struct batch *batch)
 {
     const struct found *rows = (const struct found *)batch->rows.data;
     size_t count = batch->rows.size / sizeof(*rows);
     enum status status = ST_OK;
     for (size_t i = 0; i < count && status == ST_OK;) {
-        struct sieve sieve = {.trees = trees, .fn = fn, .ctx = ctx};
-        status = next_group(trees, rows + i, count - i, &sieve.group);
+        struct sieve sieve = {.trees = batch->trees, .fn = batch->fn, .ctx = batch->ctx};
+        status = next_group(batch->trees, rows + i, count - i, &sieve.group);
         if (status == ST_OK) {
-            status = clast_walk(&trees->scores, sieve.group.rank, sieve.group.run, false,
+            status = clast_walk(&batch->trees->scores, sieve.group.rank, sieve.group.run, false,
                                 sieve_element, &sieve);
         }
         i += sieve.group.count;
@@ -127,25 +169,20 @@ static enum status give_all(const struct zset_trees *trees, const struct batch *
 enum status zset_trees_scan(const struct zset_trees *trees, uint64_t cursor, uint64_t count,
                             zset_member_fn fn, void *ctx, uint64_t *cursor_out)
 {
-    struct batch batch = {BUF_EMPTY};
+    struct batch batch = {.trees = trees, .fn = fn, .ctx = ctx, .rows = BUF_EMPTY};
     uint64_t wanted = count;
-    enum status status = ST_OK;
+    enum status status;
     do {
-        size_t have = batch.rows.size / sizeof(struct found);
-        status = clast_scan(&trees->members, cursor, wanted - have, add_ticket, &batch, &cursor);
-        have = batch.rows.size / sizeof(struct found);
         uint64_t work = 0;
-        if (status == ST_OK && have > 0) {
-            qsort(batch.rows.data, have, sizeof(struct found), compare_found);
-            status = work_of(trees, &batch, &work);
+        status =
+            clast_scan(&trees->members, cursor, wanted - batch.count, add_ticket, &batch, &cursor);
+        if (status == ST_OK) {
+            status = work_of(&batch, &work);
         }
         wanted = work / SCAN_SHARE;
-        if (wanted <= have) {
-            break;
-        }
-    } while (status == ST_OK && cursor != 0);
+    } while (status == ST_OK && cursor != 0 && batch.count < wanted);
     if (status == ST_OK) {
-        status = give_all(trees, &batch, fn, ctx);
+        status = give_kept(&batch);
     }
     buf_deinit(&batch.rows);
     *cursor_out = cursor;
