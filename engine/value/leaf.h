@@ -72,7 +72,7 @@ struct leaf_entry leaf_at(const struct part *leaf, size_t slot);
 /* Asks for the memory of a leaf's first bytes: header, slots, tags. As much as those of elements of
  * some 30 bytes take (sorted), or of some 12 (tagged). */
 #define LEAF_SORTED_FETCH 256
-#define LEAF_TAGGED_FETCH 768
+#define LEAF_TAGGED_FETCH 512
 static inline void leaf_prefetch_slots(const struct part *leaf, size_t size)
 {
     for (size_t offset = 0; offset < size; offset += 64) {
