@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WRONGTYPE "-WRONGTYPE Operation against a key holding the wrong kind of value"
 #define NOT_INTEGER "-ERR value is not an integer or out of range"
@@ -328,6 +329,22 @@ TEST(keys_of_other_types_are_refused)
     EXPECT_TEXT(ask("ZUNIONSTORE l 1 z"), "(1)");
     EXPECT_TEXT(ask("TYPE l"), "zset");
     EXPECT_TEXT(ask("LPUSH l a"), WRONGTYPE);
+}
+
+/* The log then holds a deletion and, behind it, a change that came to nothing. */
+TEST(a_change_of_an_expired_set_that_changes_nothing_leaves_the_log_whole)
+{
+    dialog_begin();
+    for (int i = 0; i < 30; i++) {
+        EXPECT_TEXT(ask("ZADD z 1 a"), "(1)");
+        EXPECT_TEXT(ask("PEXPIRE z 2"), "(1)");
+        usleep(4000);
+        EXPECT_TEXT(ask("ZADD z XX 2 a"), "(0)");
+    }
+    EXPECT_TEXT(ask("ZADD y 1 a"), "(1)");
+    dialog_crash();
+    EXPECT_TEXT(ask("ZRANGE y 0 -1"), "[a]");
+    EXPECT_TEXT(ask("EXISTS z"), "(0)");
 }
 
 TEST(sorted_sets_outlive_a_crash)

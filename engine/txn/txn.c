@@ -443,7 +443,12 @@ enum status txn_effect_open(struct txn *txn, enum record_op op, uint32_t namespa
     if (payload_size + key.size + RECORD_HEADER_SIZE > RECORD_SIZE_MAX) {
         return ST_LIMIT;
     }
-    return record_begin(&txn->records, op, namespace_id, key, payload_size, &txn->last_record);
+    size_t before = txn->last_record;
+    status = record_begin(&txn->records, op, namespace_id, key, payload_size, &txn->last_record);
+    if (status == ST_OK) {
+        txn->record_before = before;
+    }
+    return status;
 }
 
 enum status txn_effect_outside(struct txn *txn, struct bytes bytes)
@@ -479,6 +484,7 @@ void txn_effect_drop(struct txn *txn)
         txn->outside_size -= txn->outside[--txn->outside_count].bytes.size;
     }
     txn->records.size = txn->last_record;
+    txn->last_record = txn->record_before; /* The group may end with the one before. */
 }
 
 void txn_effect_close(struct txn *txn, uint32_t key, struct shard *shard, uint64_t hash)
