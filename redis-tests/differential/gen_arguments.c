@@ -32,8 +32,7 @@ static void put_text(struct gen *gen, const char *text)
     gen_put(gen, bytes_of_text(text));
 }
 
-__attribute__((format(printf, 2, 3))) static void put_format(struct gen *gen, const char *format,
-                                                             ...)
+void gen_put_format(struct gen *gen, const char *format, ...)
 {
     char text[128];
     va_list arguments;
@@ -164,7 +163,7 @@ static void put_key_of(struct gen *gen, char pool, unsigned percent)
         put_odd_key(gen);
     } else {
         char type = chance < percent ? pool : pools[gen_below(gen, 3)];
-        put_format(gen, "%c:%u", type, gen_below(gen, pool == 'l' ? 24 : 40));
+        gen_put_format(gen, "%c:%u", type, gen_below(gen, pool == 'l' ? 24 : 40));
     }
 }
 
@@ -182,7 +181,7 @@ static void put_nkey(struct gen *gen)
 }
 static void put_ckey(struct gen *gen)
 {
-    put_format(gen, "%c:%u", gen_chance(gen, 94) ? 'c' : 'l', gen_below(gen, 12));
+    gen_put_format(gen, "%c:%u", gen_chance(gen, 94) ? 'c' : 'l', gen_below(gen, 12));
 }
 static void put_key(struct gen *gen)
 {
@@ -194,9 +193,9 @@ static void put_integer(struct gen *gen)
 {
     unsigned chance = gen_below(gen, 100);
     if (chance < 60) {
-        put_format(gen, "%d", (int)gen_below(gen, 2000) - 1000);
+        gen_put_format(gen, "%d", (int)gen_below(gen, 2000) - 1000);
     } else if (chance < 80) {
-        put_format(gen, "%lld", (long long)gen_random(gen) >> gen_below(gen, 63));
+        gen_put_format(gen, "%lld", (long long)gen_random(gen) >> gen_below(gen, 63));
     } else {
         gen_put_hostile(gen);
     }
@@ -206,9 +205,9 @@ static void put_index(struct gen *gen)
 {
     unsigned chance = gen_below(gen, 100);
     if (chance < 75) {
-        put_format(gen, "%d", (int)gen_below(gen, 26) - 10);
+        gen_put_format(gen, "%d", (int)gen_below(gen, 26) - 10);
     } else if (chance < 92) {
-        put_format(gen, "%d", (int)gen_below(gen, 20000) - 8000);
+        gen_put_format(gen, "%d", (int)gen_below(gen, 20000) - 8000);
     } else {
         gen_put_hostile(gen);
     }
@@ -218,9 +217,9 @@ static void put_count(struct gen *gen)
 {
     unsigned chance = gen_below(gen, 100);
     if (chance < 80) {
-        put_format(gen, "%u", gen_below(gen, 8));
+        gen_put_format(gen, "%u", gen_below(gen, 8));
     } else if (chance < 90) {
-        put_format(gen, "%d", (int)gen_below(gen, 400) - 100);
+        gen_put_format(gen, "%d", (int)gen_below(gen, 400) - 100);
     } else {
         gen_put_hostile(gen);
     }
@@ -231,9 +230,9 @@ static void put_offset(struct gen *gen)
     static const unsigned edges[] = {43, 44, 45, 255, 256, 4095, 4096, 8192, 16384, 70000};
     unsigned chance = gen_below(gen, 100);
     if (chance < 70) {
-        put_format(gen, "%u", gen_below(gen, 60));
+        gen_put_format(gen, "%u", gen_below(gen, 60));
     } else if (chance < 85) {
-        put_format(gen, "%u", edges[gen_below(gen, COUNT_OF(edges))]);
+        gen_put_format(gen, "%u", edges[gen_below(gen, COUNT_OF(edges))]);
     } else {
         gen_put_hostile(gen);
     }
@@ -245,14 +244,14 @@ static void put_bit(struct gen *gen)
     static const unsigned edges[] = {44, 256, 4096, 8192, 16384, 32768, 70000};
     unsigned chance = gen_below(gen, 100);
     if (chance < 60) {
-        put_format(gen, "%u", gen_below(gen, 200));
+        gen_put_format(gen, "%u", gen_below(gen, 200));
     } else if (chance < 82) {
-        put_format(gen, "%u", gen_below(gen, 8000));
+        gen_put_format(gen, "%u", gen_below(gen, 8000));
     } else if (chance < 95) {
         unsigned edge = chance < 92 ? edges[gen_below(gen, 3)] : edges[gen_below(gen, 7)];
-        put_format(gen, "%u", edge * 8 + gen_below(gen, 40) - 20);
+        gen_put_format(gen, "%u", edge * 8 + gen_below(gen, 40) - 20);
     } else if (chance < 98) {
-        put_format(gen, "-%u", gen_below(gen, 200));
+        gen_put_format(gen, "-%u", gen_below(gen, 200));
     } else {
         gen_put_hostile(gen);
     }
@@ -264,9 +263,9 @@ static void put_bit_field(struct gen *gen)
     if (gen_chance(gen, 70)) {
         put_bit(gen);
     } else if (gen_chance(gen, 95)) {
-        put_format(gen, "#%u", gen_below(gen, gen_chance(gen, 90) ? 20 : 3000));
+        gen_put_format(gen, "#%u", gen_below(gen, gen_chance(gen, 90) ? 20 : 3000));
     } else {
-        put_format(gen, "#%d", (int)gen_below(gen, 20) - 10);
+        gen_put_format(gen, "#%d", (int)gen_below(gen, 20) - 10);
     }
 }
 
@@ -299,8 +298,8 @@ static void put_float(struct gen *gen)
                                          "-0.0",
                                          "0.30000000000000004"};
     if (gen_chance(gen, 50)) {
-        put_format(gen, "%.*f", (int)gen_below(gen, 8),
-                   (double)(int)gen_below(gen, 20000) / 7 - 900);
+        gen_put_format(gen, "%.*f", (int)gen_below(gen, 8),
+                       (double)(int)gen_below(gen, 20000) / 7 - 900);
     } else if (gen_chance(gen, 70)) {
         put_text(gen, floats[gen_below(gen, COUNT_OF(floats))]);
     } else {
@@ -337,7 +336,7 @@ static void put_value(struct gen *gen)
 static void put_element(struct gen *gen)
 {
     if (gen_chance(gen, 70)) {
-        put_format(gen, "%c", (char)('a' + gen_below(gen, 6)));
+        gen_put_format(gen, "%c", (char)('a' + gen_below(gen, 6)));
     } else {
         put_value(gen);
     }
@@ -346,7 +345,7 @@ static void put_element(struct gen *gen)
 static void put_pkey(struct gen *gen)
 {
     if (gen_chance(gen, 94)) {
-        put_format(gen, "p:%u", gen_below(gen, 24));
+        gen_put_format(gen, "p:%u", gen_below(gen, 24));
     } else {
         put_key(gen);
     }
@@ -360,7 +359,7 @@ static void put_crowd(struct gen *gen)
                      : chance < 90 ? gen_below(gen, 40)
                                    : gen_below(gen, GEN_ARGUMENTS_MAX - 10);
     for (unsigned i = 0; i < count; i++) {
-        put_format(gen, "%u", gen_below(gen, 1u << (4 + gen_below(gen, 20))));
+        gen_put_format(gen, "%u", gen_below(gen, 1u << (4 + gen_below(gen, 20))));
     }
 }
 
@@ -406,9 +405,9 @@ static void put_short(struct gen *gen)
 static void put_seconds(struct gen *gen)
 {
     if (gen_chance(gen, 85)) {
-        put_format(gen, "%llu", 100000000ull + gen_random(gen) % 900000000ull);
+        gen_put_format(gen, "%llu", 100000000ull + gen_random(gen) % 900000000ull);
     } else if (gen_chance(gen, 50)) {
-        put_format(gen, "%d", -(int)gen_below(gen, 1000000));
+        gen_put_format(gen, "%d", -(int)gen_below(gen, 1000000));
     } else {
         gen_put_hostile(gen);
     }
@@ -417,9 +416,9 @@ static void put_seconds(struct gen *gen)
 static void put_milliseconds(struct gen *gen)
 {
     if (gen_chance(gen, 85)) {
-        put_format(gen, "%llu", 100000000000ull + gen_random(gen) % 900000000000ull);
+        gen_put_format(gen, "%llu", 100000000000ull + gen_random(gen) % 900000000000ull);
     } else if (gen_chance(gen, 50)) {
-        put_format(gen, "%d", -(int)gen_below(gen, 1000000));
+        gen_put_format(gen, "%d", -(int)gen_below(gen, 1000000));
     } else {
         gen_put_hostile(gen);
     }
@@ -429,9 +428,9 @@ static void put_milliseconds(struct gen *gen)
 static void put_at_of(struct gen *gen, const char *rest)
 {
     if (gen_chance(gen, 80)) {
-        put_format(gen, "%llu%s", 5000000000ull + gen_below(gen, 40), rest);
+        gen_put_format(gen, "%llu%s", 5000000000ull + gen_below(gen, 40), rest);
     } else if (gen_chance(gen, 60)) {
-        put_format(gen, "%u%s", 1000000 + gen_below(gen, 1000000000), rest);
+        gen_put_format(gen, "%u%s", 1000000 + gen_below(gen, 1000000000), rest);
     } else {
         gen_put_hostile(gen);
     }
@@ -459,9 +458,9 @@ static void put_pattern(struct gen *gen)
 static void put_db(struct gen *gen)
 {
     if (gen_chance(gen, 80)) {
-        put_format(gen, "%u", gen_below(gen, 4));
+        gen_put_format(gen, "%u", gen_below(gen, 4));
     } else if (gen_chance(gen, 60)) {
-        put_format(gen, "%u", gen_below(gen, 20));
+        gen_put_format(gen, "%u", gen_below(gen, 20));
     } else {
         gen_put_hostile(gen);
     }
@@ -500,166 +499,12 @@ static void put_counted_lkeys(struct gen *gen)
 {
     unsigned count = 1 + gen_below(gen, 4);
     if (gen_chance(gen, 92)) {
-        put_format(gen, "%u", count);
+        gen_put_format(gen, "%u", count);
     } else {
         put_count(gen);
     }
     for (unsigned i = 0; i < count; i++) {
         put_lkey(gen);
-    }
-}
-
-/* -- Sorted sets ------------------------------------------------------------------------------ */
-
-static void put_zkey(struct gen *gen)
-{
-    if (gen_chance(gen, 92)) {
-        put_format(gen, "z:%u", gen_below(gen, 16));
-    } else {
-        put_key_of(gen, 's', 50);
-    }
-}
-static void put_xkey(struct gen *gen)
-{
-    put_format(gen, "x:%u", gen_below(gen, 6));
-}
-static void put_ykey(struct gen *gen)
-{
-    put_format(gen, "y:%u", gen_below(gen, 6));
-}
-
-static void put_ymember(struct gen *gen)
-{
-    put_format(gen, "%s%u", gen_chance(gen, 50) ? "a" : "", gen_below(gen, 50));
-}
-
-static void put_ypattern(struct gen *gen)
-{
-    static const char *const patterns[] = {"*", "a*", "*1", "[0-4]*", "nope", ""};
-    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
-}
-
-static void put_member(struct gen *gen)
-{
-    unsigned chance = gen_below(gen, 1000);
-    if (chance < 550) {
-        put_format(gen, "m%u", gen_below(gen, 40));
-    } else if (chance < 880) {
-        put_format(gen, "m%u", gen_below(gen, 400));
-    } else if (chance < 960) {
-        put_ymember(gen);
-    } else if (chance < 985) {
-        gen_put_hostile(gen);
-    } else {
-        put_value(gen);
-    }
-}
-
-static void put_score(struct gen *gen)
-{
-    static const char *const scores[] = {
-        "0",      "-0",      "inf",      "-inf", "+inf",   "1e300",  "-1e300",
-        "1e-310", "1e17",    "1e16",     "3.14", "0.1",    "0.2",    "2.5e-5",
-        "1e400",  "-1e-400", "Infinity", "1e18", "4.7e18", "9.3e18", "123456789012345678",
-        ".5",     "5.",      "0x1p3",    "1e-7"};
-    unsigned chance = gen_below(gen, 100);
-    if (chance < 70) {
-        put_format(gen, "%d", (int)gen_below(gen, 30) - 5);
-    } else if (chance < 80) {
-        put_format(gen, "%.*f", (int)gen_below(gen, 5), (double)(int)gen_below(gen, 2000) / 7 - 90);
-    } else if (chance < 97) {
-        put_text(gen, scores[gen_below(gen, COUNT_OF(scores))]);
-    } else {
-        gen_put_hostile(gen);
-    }
-}
-
-static void put_score_end(struct gen *gen)
-{
-    static const char *const ends[] = {"-inf", "+inf", "(-inf", "(inf", "(0", "-0", "(", "(1.5"};
-    unsigned chance = gen_below(gen, 100);
-    if (chance < 40) {
-        put_format(gen, "%s%d", gen_chance(gen, 40) ? "(" : "", (int)gen_below(gen, 30) - 5);
-    } else if (chance < 70) {
-        put_text(gen, ends[gen_below(gen, COUNT_OF(ends))]);
-    } else {
-        put_score(gen);
-    }
-}
-
-static void put_lex_end(struct gen *gen)
-{
-    unsigned chance = gen_below(gen, 100);
-    if (chance < 30) {
-        put_text(gen, chance < 15 ? "-" : "+");
-    } else if (chance < 90) {
-        put_format(gen, "%s%s%u", chance % 2 == 0 ? "[" : "(", gen_chance(gen, 50) ? "a" : "",
-                   gen_below(gen, 300));
-    } else if (chance < 94) {
-        put_text(gen, chance % 2 == 0 ? "[" : "(");
-    } else {
-        gen_put_hostile(gen);
-    }
-}
-
-static void put_zpair(struct gen *gen)
-{
-    put_score(gen);
-    put_member(gen);
-}
-static void put_xpair(struct gen *gen)
-{
-    put_text(gen, "7");
-    put_format(gen, "%s%u", gen_chance(gen, 50) ? "a" : "", gen_below(gen, 300));
-}
-static void put_ypair(struct gen *gen)
-{
-    put_format(gen, "%d", (int)gen_below(gen, 30) - 5);
-    put_ymember(gen);
-}
-
-/* How many members to draw: Redis really draws what is asked for with repetitions. */
-static void put_draws(struct gen *gen)
-{
-    static const char *const odd[] = {"abc",
-                                      "",
-                                      "1.5",
-                                      "9223372036854775807",
-                                      "-0",
-                                      "+1",
-                                      " 1",
-                                      "-9223372036854775808",
-                                      "9223372036854775808"};
-    if (gen_chance(gen, 85)) {
-        put_format(gen, "%d", (int)gen_below(gen, 60) - 30);
-    } else {
-        put_text(gen, odd[gen_below(gen, COUNT_OF(odd))]);
-    }
-}
-
-static unsigned put_zkeys(struct gen *gen)
-{
-    unsigned count = 1 + gen_below(gen, 4);
-    if (gen_chance(gen, 93)) {
-        put_format(gen, "%u", count);
-    } else {
-        put_count(gen);
-    }
-    for (unsigned i = 0; i < count; i++) {
-        put_zkey(gen);
-    }
-    return count;
-}
-static void put_counted_zkeys(struct gen *gen)
-{
-    (void)put_zkeys(gen);
-}
-static void put_weighted_zkeys(struct gen *gen)
-{
-    unsigned count = put_zkeys(gen);
-    put_text(gen, "WEIGHTS");
-    for (unsigned i = 0; i < count; i++) {
-        put_score(gen);
     }
 }
 
@@ -802,21 +647,6 @@ static const struct {
     {"hostile", gen_put_hostile},
     {"skey_value", put_skey_value},
     {"counted_lkeys", put_counted_lkeys},
-    {"zkey", put_zkey},
-    {"xkey", put_xkey},
-    {"ykey", put_ykey},
-    {"member", put_member},
-    {"ymember", put_ymember},
-    {"ypattern", put_ypattern},
-    {"score", put_score},
-    {"score_end", put_score_end},
-    {"lex_end", put_lex_end},
-    {"zpair", put_zpair},
-    {"xpair", put_xpair},
-    {"ypair", put_ypair},
-    {"draws", put_draws},
-    {"counted_zkeys", put_counted_zkeys},
-    {"weighted_zkeys", put_weighted_zkeys},
     {"unknown", put_unknown},
     {"name", put_name},
     {"directive", put_directive},
@@ -831,5 +661,5 @@ bool gen_put_kind(struct gen *gen, struct bytes kind)
             return true;
         }
     }
-    return false;
+    return gen_put_zset_kind(gen, kind);
 }
