@@ -306,7 +306,7 @@ enum status zset_decode(struct bytes body, const struct value_limits *limits, st
     if (status == ST_OK && (rest.size > 0 || !ascends(members, count))) {
         status = ST_CORRUPT;
     }
-    struct value value;
+    struct value value = {.type = VALUE_NONE};
     if (status == ST_OK) {
         status = make(members, count, limits, scratch, &value);
     }

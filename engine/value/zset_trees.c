@@ -23,7 +23,7 @@ const struct clast_order zset_by_hash = {CLAST_HASHED, ticket_hash};
 
 struct zset_ticket zset_ticket_of(uint32_t hash, double score)
 {
-    struct zset_ticket ticket;
+    struct zset_ticket ticket = {{0}};
     store_u32(ticket.bytes, hash);
     score_store(ticket.bytes + 4, score);
     return ticket;
