@@ -34,5 +34,6 @@ extern const struct value_class list_class;
 extern const struct value_class chunks_class;
 extern const struct value_class fields_class;
 extern const struct value_class set_class;
+extern const struct value_class zset_class;
 
 #endif

@@ -144,22 +144,37 @@ static void key_sets_compare(struct stage *stage, const char *command, const str
 
 /* -- The whole keyspaces --------------------------------------------------------------------- */
 
-#define QUESTIONS 5
+/* What is asked of every key; wrong types answer the same error. */
+static const struct {
+    const char *name;
+    const char *arguments[3]; /* Behind the key. */
+    enum judge judge;
+} questions[] = {
+    {"TYPE", {NULL}, JUDGE_EXACT},
+    {"PTTL", {NULL}, JUDGE_MS},
+    {"GET", {NULL}, JUDGE_EXACT},
+    {"LRANGE", {"0", "-1"}, JUDGE_EXACT},
+    {"HGETALL", {NULL}, JUDGE_PAIRS},
+    {"SMEMBERS", {NULL}, JUDGE_UNORDERED},
+    {"ZRANGE", {"0", "-1", "WITHSCORES"}, JUDGE_EXACT},
+};
+#define QUESTIONS (sizeof(questions) / sizeof(questions[0]))
+#define QUESTION_ARGC_MAX 5
 
 static size_t question(size_t which, struct bytes key, struct bytes *argv)
 {
-    static const char *const names[QUESTIONS] = {"TYPE", "PTTL", "GET", "LRANGE", "SMEMBERS"};
-    argv[0] = bytes_of_text(names[which]);
+    size_t argc = 2;
+    argv[0] = bytes_of_text(questions[which].name);
     argv[1] = key;
-    argv[2] = bytes_of_text("0");
-    argv[3] = bytes_of_text("-1");
-    return which == 3 ? 4 : 2;
+    for (size_t i = 0; i < 3 && questions[which].arguments[i] != NULL; i++) {
+        argv[argc++] = bytes_of_text(questions[which].arguments[i]);
+    }
+    return argc;
 }
 
-/* Values are asked for as of every type: wrong ones answer the same error. */
 static void compare_values(struct stage *stage, const struct reply *keys, size_t count)
 {
-    struct bytes argv[4];
+    struct bytes argv[QUESTION_ARGC_MAX];
     begin_control(stage);
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < QUESTIONS; j++) {
@@ -172,8 +187,7 @@ static void compare_values(struct stage *stage, const struct reply *keys, size_t
     for (size_t i = 0; i < QUESTIONS * count; i++) {
         struct bytes key = keys[i / QUESTIONS].text;
         size_t argc = question(i % QUESTIONS, key, argv);
-        static const enum judge judges[QUESTIONS] = {[1] = JUDGE_MS, [4] = JUDGE_UNORDERED};
-        struct judge_case replies = {.judge = judges[i % QUESTIONS],
+        struct judge_case replies = {.judge = questions[i % QUESTIONS].judge,
                                      .argv = argv,
                                      .argc = argc,
                                      .theirs = link_reply(side(stage, 0), i),
