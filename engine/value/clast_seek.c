@@ -261,7 +261,10 @@ static enum status child_of_key(const struct clast *clast, const struct part *in
                                 uint32_t *index_out)
 {
     size_t below = inner_count_below(inner, key_mark, false);
-    size_t to = inner_count_below(inner, key_mark, true);
+    size_t to = below;
+    if (below < inner_count(inner) && mark_compare(inner_mark(inner, below), key_mark) == 0) {
+        to = inner_count_below(inner, key_mark, true);
+    }
     /* Children below … to - 1 share the key's mark: the last of them that does not begin behind the
      * key is the one, or the child before them all. */
     size_t first = below;

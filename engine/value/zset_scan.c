@@ -26,8 +26,9 @@ struct batch {
     const struct zset_trees *trees;
     zset_member_fn fn;
     void *ctx;
-    uint64_t count;  /* Tickets so far. */
-    struct buf rows; /* struct found */
+    uint64_t count;     /* Tickets so far. */
+    uint32_t low, high; /* Bounds of their hashes. */
+    struct buf rows;    /* struct found */
 };
 
 /* Gives the member of a ticket at once if no other has its score. */
@@ -68,6 +69,8 @@ static enum status add_ticket(void *ctx, struct value_piece ticket)
     double score = score_plain(score_load(p + 4));
     struct found row = {score_key(score), load_u32(p)};
     bool given;
+    batch->low = batch->count == 0 || row.hash < batch->low ? row.hash : batch->low;
+    batch->high = row.hash > batch->high ? row.hash : batch->high;
     batch->count++;
     enum status status = give_single(batch, score, &given);
     return status != ST_OK || given ? status
@@ -128,25 +131,24 @@ static enum status work_of(const struct batch *batch, uint64_t *work_out)
 }
 
 struct sieve {
-    const struct zset_trees *trees;
+    const struct batch *batch;
     struct group group;
-    zset_member_fn fn;
-    void *ctx;
 };
 
 static enum status sieve_element(void *ctx, struct value_piece element)
 {
-    struct sieve *sieve = ctx;
-    uint64_t seed = sieve->trees->members.seed;
-    struct found row = {sieve->group.rows[0].key,
-                        zset_hash(bytes_slice(element.data, SCORE_SIZE, SIZE_MAX), seed)};
-    if (bsearch(&row, sieve->group.rows, sieve->group.count, sizeof(row), compare_found) == NULL) {
+    const struct sieve *sieve = ctx;
+    const struct batch *batch = sieve->batch;
+    struct bytes name = bytes_slice(element.data, SCORE_SIZE, SIZE_MAX);
+    struct found row = {sieve->group.rows[0].key, zset_hash(name, batch->trees->members.seed)};
+    if (row.hash < batch->low || row.hash > batch->high ||
+        bsearch(&row, sieve->group.rows, sieve->group.count, sizeof(row), compare_found) == NULL) {
         return ST_OK;
     }
     struct value_piece member;
     double score;
-    enum status status = zset_trees_split(sieve->trees, element, &member, &score);
-    return status == ST_OK ? sieve->fn(sieve->ctx, member, score) : status;
+    enum status status = zset_trees_split(batch->trees, element, &member, &score);
+    return status == ST_OK ? batch->fn(batch->ctx, member, score) : status;
 }
 
 static enum status give_kept(const struct batch *batch)
@@ -155,7 +157,7 @@ static enum status give_kept(const struct batch *batch)
     size_t count = batch->rows.size / sizeof(*rows);
     enum status status = ST_OK;
     for (size_t i = 0; i < count && status == ST_OK;) {
-        struct sieve sieve = {.trees = batch->trees, .fn = batch->fn, .ctx = batch->ctx};
+        struct sieve sieve = {.batch = batch};
         status = next_group(batch->trees, rows + i, count - i, &sieve.group);
         if (status == ST_OK) {
             status = clast_walk(&batch->trees->scores, sieve.group.rank, sieve.group.run, false,
