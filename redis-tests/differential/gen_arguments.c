@@ -6,6 +6,7 @@
  */
 #include "redis-tests/differential/gen_arguments.h"
 
+#include "redis-tests/differential/gen_places.h"
 #include "redis-tests/differential/link.h"
 
 #include <stdarg.h>
@@ -846,6 +847,22 @@ static const struct {
     {"name", put_name},
     {"directive", put_directive},
     {"setting", put_setting},
+    {"gkey", gen_put_gkey},
+    {"hgkey", gen_put_hgkey},
+    {"rkey", gen_put_rkey},
+    {"dkey", gen_put_dkey},
+    {"hgmember", gen_put_hgmember},
+    {"place_hgmember", gen_put_place_hgmember},
+    {"gmember", gen_put_gmember},
+    {"place", gen_put_place},
+    {"place_member", gen_put_place_member},
+    {"unit", gen_put_unit},
+    {"radius", gen_put_radius},
+    {"circle", gen_put_circle},
+    {"box", gen_put_box},
+    {"place_center", gen_put_place_center},
+    {"center", gen_put_center},
+    {"limit", gen_put_limit},
 };
 
 bool gen_put_kind(struct gen *gen, struct bytes kind)

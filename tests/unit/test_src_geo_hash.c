@@ -87,7 +87,7 @@ TEST(a_place_comes_back_within_half_a_cell_and_then_stays)
 
 TEST(any_score_is_some_place_on_the_map)
 {
-    static const double odd[] = {-5,     1.5,    9007199254740993, 1e300,    -1e300,    0x1p55,
+    static const double odd[] = {-5,     1.5,    9007199254740992, 1e300,    -1e300,    0x1p55,
                                  0x1p63, 0x1p64, -0x1p63,          INFINITY, -INFINITY, -0.0,
                                  5e-324};
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
