@@ -84,6 +84,26 @@ TEST(sort_gets_what_patterns_lead_to)
     EXPECT_INT(strlen(ask("SORT l GET o* LIMIT 2 1")), 50000 + 2);
 }
 
+TEST(sort_reads_fields_of_hashes)
+{
+    dialog_begin();
+    EXPECT_TEXT(ask("RPUSH l 1 2 3"), "(3)");
+    EXPECT_TEXT(ask("HSET h1 age 30 name x"), "(2)");
+    EXPECT_TEXT(ask("HSET h2 age 20 name y"), "(2)");
+    EXPECT_TEXT(ask("SORT l BY h*->age"), "[3 2 1]");
+    EXPECT_TEXT(ask("SORT l BY h*->age GET # GET h*->name"), "[3 (nil) 2 y 1 x]");
+    EXPECT_TEXT(ask("SORT l BY h*->name ALPHA DESC"), "[2 1 3]");
+    EXPECT_TEXT(ask("SORT l BY h*->age GET h*->name STORE d"), "(3)");
+    EXPECT_TEXT(ask("LRANGE d 0 -1"), "[ y x]");
+    EXPECT_TEXT(ask("SORT l GET h*"), "[(nil) (nil) (nil)]");
+    EXPECT_TEXT(ask("SET s1 7"), "OK");
+    EXPECT_TEXT(ask("SORT l GET s*->name"), "[(nil) (nil) (nil)]");
+    EXPECT_TEXT(ask("SET s1-> 7"), "OK");
+    EXPECT_TEXT(ask("SORT l GET s*->"), "[7 (nil) (nil)]");
+    EXPECT_TEXT(ask("HSET h3 age 1 name %s", dialog_filler(50000, 1)), "(2)");
+    EXPECT_INT(strlen(ask("SORT l BY h*->age GET h*->name LIMIT 0 1")), 50000 + 2);
+}
+
 TEST(sort_stores_a_list)
 {
     dialog_begin();

@@ -28,7 +28,7 @@ void gen_put(struct gen *gen, struct bytes argument)
     }
 }
 
-static void put_text(struct gen *gen, const char *text)
+void gen_put_text(struct gen *gen, const char *text)
 {
     gen_put(gen, bytes_of_text(text));
 }
@@ -176,15 +176,6 @@ static void put_lkey(struct gen *gen)
 {
     put_key_of(gen, 'l', 90);
 }
-/* Sets of anything, and sets that hold integers for the most part. */
-static void put_tkey(struct gen *gen)
-{
-    gen_put_format(gen, "%c:%u", gen_chance(gen, 96) ? 't' : 'l', gen_below(gen, 24));
-}
-static void put_ikey(struct gen *gen)
-{
-    gen_put_format(gen, "%c:%u", gen_chance(gen, 97) ? 'i' : 't', gen_below(gen, 10));
-}
 static void put_nkey(struct gen *gen)
 {
     put_key_of(gen, 'n', 88);
@@ -315,7 +306,7 @@ static void put_float(struct gen *gen)
         gen_put_format(gen, "%.*f", (int)gen_below(gen, 8),
                        (double)(int)gen_below(gen, 20000) / 7 - 900);
     } else if (gen_chance(gen, 70)) {
-        put_text(gen, floats[gen_below(gen, COUNT_OF(floats))]);
+        gen_put_text(gen, floats[gen_below(gen, COUNT_OF(floats))]);
     } else {
         put_integer(gen);
     }
@@ -405,110 +396,6 @@ static void put_sketch(struct gen *gen)
     gen_put(gen, bytes_of(data, size));
 }
 
-/* Of few different ones, so that sets meet; some at the limits of a listpack, some near integers.
- */
-static void put_member(struct gen *gen)
-{
-    unsigned chance = gen_below(gen, 1000);
-    if (chance < 500) {
-        gen_put_format(gen, "%c%u", (char)('a' + gen_below(gen, 3)), gen_below(gen, 90));
-    } else if (chance < 700) {
-        gen_put_format(gen, "%d", (int)gen_below(gen, 60) - 10);
-    } else if (chance < 960) {
-        put_element(gen);
-    } else if (chance < 990) {
-        gen_put(gen, random_bytes(gen, 62 + gen_below(gen, 5)));
-    } else {
-        gen_put_hostile(gen);
-    }
-}
-
-/* Integers of every width, now and then what only looks like one. */
-static void put_imember(struct gen *gen)
-{
-    unsigned chance = gen_below(gen, 10000);
-    if (chance < 7000) {
-        gen_put_format(gen, "%d", (int)gen_below(gen, 900) - 200);
-    } else if (chance < 8500) {
-        gen_put_format(gen, "%d", (int)gen_below(gen, 100) * 1000 - 40000);
-    } else if (chance < 9900) {
-        gen_put_format(gen, "%lld", (long long)(gen_below(gen, 60) + 1) << gen_below(gen, 58));
-    } else if (chance < 9970) {
-        gen_put_format(gen, "%lld", (long long)gen_random(gen));
-    } else {
-        put_member(gen);
-    }
-}
-
-static void put_many(struct gen *gen, void (*put)(struct gen *gen))
-{
-    static const unsigned edges[] = {127, 128, 129, 200, 511, 512, 513};
-    unsigned count =
-        gen_chance(gen, 60) ? 20 + gen_below(gen, 120) : edges[gen_below(gen, COUNT_OF(edges))];
-    while (count-- > 0) {
-        put(gen);
-    }
-}
-static void put_members(struct gen *gen)
-{
-    put_many(gen, put_member);
-}
-static void put_imembers(struct gen *gen)
-{
-    put_many(gen, put_imember);
-}
-
-/* For SRANDMEMBER, which answers as many as it is asked for if they may repeat. */
-static void put_draws(struct gen *gen)
-{
-    static const char *const odd[] = {"", "x", "1.5", " 1", "99999999", "-9223372036854775808"};
-    if (gen_chance(gen, 90)) {
-        gen_put_format(gen, "%d", (int)gen_below(gen, 120) - 50);
-    } else {
-        put_text(gen, odd[gen_below(gen, COUNT_OF(odd))]);
-    }
-}
-
-/* For SORT: lists of numbers for the most part, and the keys that weigh them. */
-static void put_okey(struct gen *gen)
-{
-    gen_put_format(gen, "o:%u", gen_below(gen, 10));
-}
-static void put_wkey(struct gen *gen)
-{
-    gen_put_format(gen, "w:%u", gen_below(gen, 40));
-}
-static void put_sortable(struct gen *gen)
-{
-    static const char *const odd[] = {"",  " 5",  "5 ",  "0x1f", "inf", "-inf",
-                                      "x", "nan", "1e3", "-0",   "abc", "007"};
-    unsigned chance = gen_below(gen, 1000);
-    if (chance < 600) {
-        gen_put_format(gen, "%u", gen_below(gen, 40));
-    } else if (chance < 997) {
-        gen_put_format(gen, "%d.%u", (int)gen_below(gen, 100) - 30, gen_below(gen, 4) * 25);
-    } else {
-        put_text(gen, odd[gen_below(gen, COUNT_OF(odd))]);
-    }
-}
-static void put_by(struct gen *gen)
-{
-    static const char *const patterns[] = {"w:*", "w:*",   "w:*", "none:*", "w:*->f",
-                                           "*",   "w:*->", "o:*", "w:3->*"};
-    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
-}
-static void put_got(struct gen *gen)
-{
-    static const char *const patterns[] = {"#", "#", "w:*", "w:*->f", "o:*", "w:3", "##"};
-    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
-}
-
-static void put_member_pattern(struct gen *gen)
-{
-    static const char *const patterns[] = {"*", "a*", "?1*", "[ab]?", "1*", "-*", "", "\\*"};
-    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
-}
-
 static void put_short(struct gen *gen)
 {
     size_t size = gen_below(gen, 40);
@@ -570,7 +457,7 @@ static void put_pattern(struct gen *gen)
         "*",       "s:*",  "l:?",   "?:1*",    "[sl]:*", "n:[0-5]", "",      "**:*",
         "[^s]:*",  "s:1?", "\\*",   "*[",      "[a-",    "K*",      "*:*:*", "k\\[a]",
         "[z-a]:*", "s:1",  "*1*2*", "[\\s]:*", "**?**",  "nope"};
-    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
+    gen_put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
 }
 
 static void put_db(struct gen *gen)
@@ -588,14 +475,14 @@ static void put_type(struct gen *gen)
 {
     static const char *const types[] = {"string", "list", "LIST", "set",
                                         "hash",   "zset", "nope", ""};
-    put_text(gen, types[gen_below(gen, COUNT_OF(types))]);
+    gen_put_text(gen, types[gen_below(gen, COUNT_OF(types))]);
 }
 
 static void put_word(struct gen *gen)
 {
     static const char *const words[] = {"name", "a-name", "with space", "", "tab\t", "é", "x"};
     if (gen_chance(gen, 70)) {
-        put_text(gen, words[gen_below(gen, COUNT_OF(words))]);
+        gen_put_text(gen, words[gen_below(gen, COUNT_OF(words))]);
     } else {
         gen_put_hostile(gen);
     }
@@ -644,7 +531,7 @@ static void put_many_field_values(struct gen *gen)
 static void put_field_pattern(struct gen *gen)
 {
     static const char *const patterns[] = {"*", "f*", "f1", "f?", "f[1-3]*", "[^f]*", "nope", ""};
-    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
+    gen_put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
 }
 
 /* A modest count of either sign. */
@@ -656,7 +543,7 @@ static void put_some(struct gen *gen)
 }
 
 /* A count and that many keys, mostly. */
-static void put_counted(struct gen *gen, void (*put)(struct gen *gen))
+static void put_counted_lkeys(struct gen *gen)
 {
     unsigned count = 1 + gen_below(gen, 4);
     if (gen_chance(gen, 92)) {
@@ -665,17 +552,8 @@ static void put_counted(struct gen *gen, void (*put)(struct gen *gen))
         put_count(gen);
     }
     for (unsigned i = 0; i < count; i++) {
-        put(gen);
+        put_lkey(gen);
     }
-}
-
-static void put_counted_lkeys(struct gen *gen)
-{
-    put_counted(gen, put_lkey);
-}
-static void put_counted_tkeys(struct gen *gen)
-{
-    put_counted(gen, gen_chance(gen, 70) ? put_tkey : put_ikey);
 }
 
 static void put_unknown(struct gen *gen)
@@ -683,7 +561,7 @@ static void put_unknown(struct gen *gen)
     static const char *const names[] = {"foo",  "GETX",   "get ",    "",
                                         "se t", "cońfig", "G\r\nET", "-ERR"};
     if (gen_chance(gen, 70)) {
-        put_text(gen, names[gen_below(gen, COUNT_OF(names))]);
+        gen_put_text(gen, names[gen_below(gen, COUNT_OF(names))]);
     } else {
         put_junk(gen);
     }
@@ -785,8 +663,8 @@ static void put_setting(struct gen *gen)
                                               {"list-max-listpack-size", "-2"},
                                               {"list-max-listpack-size", "99999999999"}};
     const char *const *setting = settings[gen_below(gen, COUNT_OF(settings))];
-    put_text(gen, setting[0]);
-    put_text(gen, setting[1]);
+    gen_put_text(gen, setting[0]);
+    gen_put_text(gen, setting[1]);
 }
 
 static const struct {
@@ -796,8 +674,6 @@ static const struct {
     {"key", put_key},
     {"skey", put_skey},
     {"lkey", put_lkey},
-    {"tkey", put_tkey},
-    {"ikey", put_ikey},
     {"nkey", put_nkey},
     {"hkey", put_hkey},
     {"ckey", put_ckey},
@@ -811,17 +687,6 @@ static const struct {
     {"pkey", put_pkey},
     {"crowd", put_crowd},
     {"sketch", put_sketch},
-    {"okey", put_okey},
-    {"wkey", put_wkey},
-    {"sortable", put_sortable},
-    {"by", put_by},
-    {"got", put_got},
-    {"member", put_member},
-    {"members", put_members},
-    {"imember", put_imember},
-    {"imembers", put_imembers},
-    {"draws", put_draws},
-    {"member_pattern", put_member_pattern},
     {"short", put_short},
     {"integer", put_integer},
     {"index", put_index},
@@ -842,7 +707,6 @@ static const struct {
     {"hostile", gen_put_hostile},
     {"skey_value", put_skey_value},
     {"counted_lkeys", put_counted_lkeys},
-    {"counted_tkeys", put_counted_tkeys},
     {"unknown", put_unknown},
     {"name", put_name},
     {"directive", put_directive},
@@ -873,5 +737,5 @@ bool gen_put_kind(struct gen *gen, struct bytes kind)
             return true;
         }
     }
-    return gen_put_zset_kind(gen, kind);
+    return gen_put_zset_kind(gen, kind) || gen_put_set_kind(gen, kind);
 }

@@ -13,6 +13,7 @@ static const struct gen_row rows[] = {
     ROW(16, "SET wkey sortable"),
     ROW(3, "DEL wkey"),
     ROW(1, "RPUSH wkey sortable"),
+    ROW(8, "HSET wkey 'f sortable"),
     ROW(20, "SORT okey <ASC|DESC|LIMIT index count|GET got>"),
     ROW(14, "SORT okey ALPHA <ASC|DESC|LIMIT index count|GET got>"),
     ROW(16, "SORT okey BY by <ASC|DESC|LIMIT index count|GET got>"),

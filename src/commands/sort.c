@@ -6,7 +6,8 @@
  *     weigh     what each is ordered by: itself, or what BY leads to
  *     order, then reply or store what GET leads to
  *
- * A pattern names a key: its first * stands for the element. Keys found so are read as they are
+ * A pattern names a key: its first * stands for the element; "->" behind that names a field of a
+ * hash. Keys found so are read as they are
  * needed; a read that must wait begins all of it anew, before anything has changed.
  */
 #include "src/dispatch/call.h"
@@ -147,32 +148,76 @@ static enum status sort_ro_plan(struct call *call)
  * Keys by pattern.
  */
 
-/* The string that a pattern leads to with this element. */
-static enum status look_up(struct call *call, struct bytes pattern, struct bytes element,
-                           struct value *value_out)
+/* What a pattern leads to: a string, or a field's value. */
+struct found {
+    bool present, in_hash;
+    struct value string;
+    struct value_piece field;
+};
+
+/* Where "->" and a field's name behind it follow the star; size: no field is named. */
+static size_t arrow_of(struct bytes pattern, size_t star)
 {
-    *value_out = (struct value){.type = VALUE_NONE};
+    const char *text = pattern.data;
+    for (size_t i = star + 1; i + 2 < pattern.size && text[i] != '\0'; i++) {
+        if (text[i] == '-' && text[i + 1] == '>') {
+            return i;
+        }
+    }
+    return pattern.size;
+}
+
+static enum status name_of(struct call *call, struct bytes before, struct bytes element,
+                           struct bytes after, struct bytes *name_out)
+{
+    struct bytes parts[] = {before, element, after};
+    size_t size = before.size + element.size + after.size;
+    char *memory = arena_alloc(call->arena, size);
+    if (memory == NULL) {
+        return ST_NOMEM;
+    }
+    *name_out = bytes_of(memory, size);
+    for (size_t i = 0; i < 3; i++) {
+        if (parts[i].size > 0) {
+            memcpy(memory, parts[i].data, parts[i].size);
+            memory += parts[i].size;
+        }
+    }
+    return ST_OK;
+}
+
+static enum status look_up(struct call *call, struct bytes pattern, struct bytes element,
+                           struct found *found_out)
+{
+    *found_out = (struct found){.present = false};
     size_t star = star_of(pattern);
     if (star == pattern.size) {
         return ST_OK;
     }
-    struct bytes rest = bytes_slice(pattern, star + 1, pattern.size);
-    struct bytes name = {NULL, star + element.size + rest.size};
-    char *memory = arena_alloc(call->arena, name.size);
-    if (memory == NULL) {
-        return ST_NOMEM;
+    size_t arrow = arrow_of(pattern, star);
+    struct bytes name;
+    enum status status = name_of(call, bytes_slice(pattern, 0, star), element,
+                                 bytes_slice(pattern, star + 1, arrow - star - 1), &name);
+    if (status == ST_OK) {
+        status = txn_read_late(call->txn, call->database, name, &found_out->string);
     }
-    memcpy(memory, pattern.data, star);
-    if (element.size > 0) {
-        memcpy(memory + star, element.data, element.size);
+    if (status != ST_OK) {
+        return status;
     }
-    if (rest.size > 0) {
-        memcpy(memory + star + element.size, rest.data, rest.size);
+    enum value_type type = found_out->string.type;
+    if (arrow == pattern.size) {
+        found_out->present = type == VALUE_STRING;
+        return ST_OK;
     }
-    name.data = memory;
-    enum status status = txn_read_late(call->txn, call->database, name, value_out);
-    if (status == ST_OK && value_out->type != VALUE_STRING) {
-        value_out->type = VALUE_NONE;
+    found_out->in_hash = true;
+    if (type != VALUE_HASH) {
+        return ST_OK;
+    }
+    struct field_item item;
+    status = fields_find(&found_out->string, bytes_slice(pattern, arrow + 2, pattern.size),
+                         call->now_ms, &item, &found_out->present);
+    if (status == ST_OK && found_out->present) {
+        found_out->field = item.value;
     }
     return status;
 }
@@ -185,20 +230,21 @@ static enum status append_piece(void *ctx, struct value_piece piece)
     return ST_OK;
 }
 
-/* A string value in one piece, lent until the call ends. */
-static enum status whole_text(struct call *call, const struct value *value, struct bytes *text_out)
+/* The text that was found, in one piece, lent until the call ends. */
+static enum status whole_text(struct call *call, const struct found *found, struct bytes *text_out)
 {
-    if (value->shape == VALUE_PACKED) {
-        *text_out = value->packed;
+    const struct value *string = &found->string;
+    if (found->in_hash || string->shape == VALUE_PACKED) {
+        *text_out = found->in_hash ? found->field.data : string->packed;
         return ST_OK;
     }
-    uint64_t size = text_size(value);
+    uint64_t size = text_size(string);
     unsigned char *memory = arena_alloc(call->arena, size);
     if (memory == NULL) {
         return ST_NOMEM;
     }
     *text_out = bytes_of(memory, size);
-    return text_pieces(value, 0, size, append_piece, &memory);
+    return text_pieces(string, 0, size, append_piece, &memory);
 }
 
 /* ------------------------------------------------------------------------------------------
@@ -298,12 +344,12 @@ static enum status weigh(struct call *call, const struct options *options, struc
 {
     struct bytes text = row->element;
     if (options->has_by) {
-        struct value value;
-        enum status status = look_up(call, options->by, row->element, &value);
-        if (status != ST_OK || value.type == VALUE_NONE) {
+        struct found found;
+        enum status status = look_up(call, options->by, row->element, &found);
+        if (status != ST_OK || !found.present) {
             return status; /* It counts as 0, or comes first. */
         }
-        status = whole_text(call, &value, &text);
+        status = whole_text(call, &found, &text);
         if (status != ST_OK) {
             return status;
         }
@@ -368,13 +414,19 @@ static enum status reply_got(struct call *call, struct bytes pattern, struct byt
         resp_bulk(call->out, element.data, element.size);
         return ST_OK;
     }
-    struct value value;
-    enum status status = look_up(call, pattern, element, &value);
-    if (status == ST_OK && value.type == VALUE_NONE) {
-        resp_null(call->out);
-        return ST_OK;
+    struct found found;
+    enum status status = look_up(call, pattern, element, &found);
+    if (status != ST_OK) {
+        return status;
     }
-    return status == ST_OK ? reply_text(call, &value) : status;
+    if (!found.present) {
+        resp_null(call->out);
+    } else if (found.in_hash) {
+        reply_piece(call, found.field);
+    } else {
+        return reply_text(call, &found.string);
+    }
+    return ST_OK;
 }
 
 static enum status reply_rows(struct call *call, const struct options *options,
@@ -403,10 +455,9 @@ static enum status got(struct call *call, struct bytes pattern, struct bytes ele
     if (is_itself(pattern)) {
         return ST_OK;
     }
-    struct value value;
-    enum status status = look_up(call, pattern, element, &value);
-    return status == ST_OK && value.type != VALUE_NONE ? whole_text(call, &value, text_out)
-                                                       : status;
+    struct found found;
+    enum status status = look_up(call, pattern, element, &found);
+    return status == ST_OK && found.present ? whole_text(call, &found, text_out) : status;
 }
 
 /* The texts that STORE makes a list of; what GET finds nothing for is an empty one. */
