@@ -104,6 +104,19 @@ TEST(sort_reads_fields_of_hashes)
     EXPECT_INT(strlen(ask("SORT l BY h*->age GET h*->name LIMIT 0 1")), 50000 + 2);
 }
 
+TEST(sort_takes_members_of_sorted_sets)
+{
+    dialog_begin();
+    EXPECT_TEXT(ask("ZADD z 1 20 2 3 3 100"), "(3)");
+    EXPECT_TEXT(ask("SORT z"), "[3 20 100]");
+    EXPECT_TEXT(ask("SORT z ALPHA DESC"), "[3 20 100]");
+    EXPECT_TEXT(ask("SORT z BY nosort"), "[20 3 100]");
+    EXPECT_TEXT(ask("SORT z BY nosort DESC LIMIT 0 2"), "[100 3]");
+    EXPECT_TEXT(ask("SORT z BY nosort LIMIT 1 1"), "[3]");
+    EXPECT_TEXT(ask("SORT z BY nosort DESC STORE d"), "(3)");
+    EXPECT_TEXT(ask("LRANGE d 0 -1"), "[100 3 20]");
+}
+
 TEST(sort_stores_a_list)
 {
     dialog_begin();

@@ -1,8 +1,9 @@
-/* SORT and SORT_RO: the elements of a list or set, in an order of their own or of other keys.
+/* SORT and SORT_RO: the elements of a list, set or sorted set, in an order of their own or of other
+ * keys.
  *
  *     plan      the key, STORE's destination; the whole keyspace if BY or GET name keys by pattern
- *     collect   the elements, or only the wanted range of them where nothing is to be ordered (a
- *               list is then taken from its right end if the order descends)
+ *     collect   the elements, or only the wanted range of them where nothing is to be ordered
+ *               (lists and sorted sets are then taken from the right if the order descends)
  *     weigh     what each is ordered by: itself, or what BY leads to
  *     order, then reply or store what GET leads to
  *
@@ -284,6 +285,25 @@ static enum status collect_element(void *ctx, struct value_piece piece)
     return ST_OK;
 }
 
+static enum status collect_scored(void *ctx, struct value_piece member, double score)
+{
+    return collect_element(ctx, member);
+}
+
+static uint64_t count_of(const struct value *value)
+{
+    switch (value->type) {
+    case VALUE_LIST:
+        return list_count(value);
+    case VALUE_SET:
+        return set_count(value);
+    case VALUE_ZSET:
+        return zset_count(value);
+    default:
+        return 0;
+    }
+}
+
 /* LIMIT, cut to what is there. */
 static void range_of(const struct options *options, uint64_t all, uint64_t *start, uint64_t *count)
 {
@@ -312,8 +332,10 @@ static enum status collect(struct call *call, const struct value *value, uint64_
     if (value->type == VALUE_SET) {
         return set_walk(value, start, count, collect_element, rows);
     }
-    uint64_t first = backwards ? list_count(value) - 1 - start : start;
-    return list_walk(value, first, count, backwards, collect_element, rows);
+    uint64_t first = backwards ? count_of(value) - 1 - start : start;
+    return value->type == VALUE_ZSET
+               ? zset_walk(value, first, count, backwards, collect_scored, rows)
+               : list_walk(value, first, count, backwards, collect_element, rows);
 }
 
 /* ------------------------------------------------------------------------------------------
@@ -513,9 +535,7 @@ static enum status store_rows(struct call *call, const struct options *options,
 
 static enum status sort_value(struct call *call, struct options *options, const struct value *value)
 {
-    uint64_t all = value->type == VALUE_LIST  ? list_count(value)
-                   : value->type == VALUE_SET ? set_count(value)
-                                              : 0;
+    uint64_t all = count_of(value);
     if (options->unordered && value->type == VALUE_SET && options->stores) {
         /* What is stored has an order of its own. */
         options->unordered = false;
@@ -561,7 +581,8 @@ static enum status sort_any(struct call *call, bool may_store)
     if (status != ST_OK) {
         return status;
     }
-    if (value.type != VALUE_NONE && value.type != VALUE_LIST && value.type != VALUE_SET) {
+    if (value.type != VALUE_NONE && value.type != VALUE_LIST && value.type != VALUE_SET &&
+        value.type != VALUE_ZSET) {
         reply_wrong_type(call);
         return ST_OK;
     }
@@ -605,7 +626,7 @@ const struct command sort_commands[] = {
      .group = "generic",
      .since = "1.0.0",
      .complexity = "O(N log N) where N is the number of elements; O(N) if they stay unordered.",
-     .summary = "Gives the elements of a list or set in an order, or stores them.",
+     .summary = "Gives the elements of a list, set or sorted set in an order, or stores them.",
      .arguments = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] "
                   "[ASC | DESC] [ALPHA] [STORE destination]",
      .plan = sort_plan},
@@ -618,7 +639,7 @@ const struct command sort_commands[] = {
      .group = "generic",
      .since = "7.0.0",
      .complexity = "As SORT.",
-     .summary = "Gives the elements of a list or set in an order.",
+     .summary = "Gives the elements of a list, set or sorted set in an order.",
      .arguments = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] "
                   "[ASC | DESC] [ALPHA]",
      .plan = sort_ro_plan},
