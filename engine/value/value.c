@@ -17,6 +17,7 @@ static const struct value_class *const classes[VALUE_TYPES] = {
     [VALUE_STRING] = &text_class,
     [VALUE_LIST] = &list_class,
     [VALUE_CHUNKS] = &chunks_class,
+    [VALUE_STREAM] = &stream_class,
 };
 
 static const struct value_class *class_of(const struct value *value)

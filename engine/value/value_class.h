@@ -32,5 +32,6 @@ struct value_class {
 extern const struct value_class text_class;
 extern const struct value_class list_class;
 extern const struct value_class chunks_class;
+extern const struct value_class stream_class;
 
 #endif

@@ -21,7 +21,7 @@
 static const struct command *const families[] = {
     connection_commands,    clients_commands, durability_commands,  administration_commands,
     introspection_commands, strings_commands, lists_commands,       bitmaps_commands,
-    hyperloglog_commands,   keys_commands,    collections_commands,
+    hyperloglog_commands,   keys_commands,    collections_commands, streams_commands,
 };
 
 static struct command *table;

@@ -15,6 +15,7 @@ extern const struct command lists_commands[];
 extern const struct command bitmaps_commands[];
 extern const struct command hyperloglog_commands[];
 extern const struct command keys_commands[];
+extern const struct command streams_commands[];
 extern const struct command collections_commands[];
 
 #endif
