@@ -489,6 +489,7 @@ void txn_effect_close(struct txn *txn, uint32_t key, struct shard *shard, uint64
         store_u32(txn->records.data + txn->last_record, (uint32_t)size);
     }
     CHECK(txn->effect_count < txn->effect_capacity);
+    txn->closed_record = txn->last_record;
     txn->effects[txn->effect_count++] = (struct txn_effect){group_size(txn), hash, shard, key};
     txn->changed = true;
 }
@@ -539,7 +540,7 @@ static uint64_t append(struct txn *txn)
     }
     /* W2: the first and the last record carry the marks of the group. */
     txn->records.data[5] |= RECORD_FIRST;
-    txn->records.data[txn->last_record + 5] |= RECORD_LAST;
+    txn->records.data[txn->closed_record + 5] |= RECORD_LAST;
     uint64_t lsn = wlog_append(txn->basin->log, txn->reserved, parts, count);
     txn->reserved = 0;
     if (parts != few) {

@@ -248,7 +248,7 @@ static enum status touch_all(const struct stream_group *group, struct bytes elem
 static void position_move(const struct stream *stream, struct stream_group *group,
                           struct stream_id id, struct stream_id first)
 {
-    if (group->entries_read != -1 && !stream_holes_after(stream, id)) {
+    if (group->entries_read != -1 && !stream_holes_after(stream, id, first)) {
         group->entries_read++;
     } else if (stream->added > 0) {
         group->entries_read = stream_position(stream, id, first);

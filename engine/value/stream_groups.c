@@ -672,10 +672,10 @@ enum status stream_pending_last(const struct stream_group *group, struct stream_
 /* -- How far a group has read -------------------------------------------------------------------
  */
 
-bool stream_holes_after(const struct stream *stream, struct stream_id id)
+bool stream_holes_after(const struct stream *stream, struct stream_id id, struct stream_id first)
 {
-    bool deleted = stream_id_compare(stream->max_deleted, STREAM_ID_MIN) > 0;
-    return stream->count > 0 && deleted && stream_id_compare(id, stream->max_deleted) <= 0;
+    return stream->count > 0 && stream_id_compare(first, stream->max_deleted) <= 0 &&
+           stream_id_compare(id, stream->max_deleted) <= 0;
 }
 
 int64_t stream_position(const struct stream *stream, struct stream_id id, struct stream_id first)
@@ -714,7 +714,7 @@ enum status stream_group_lag(const struct value *value, const struct stream_grou
     if (stream->added == 0) {
         return ST_OK;
     }
-    if (position == -1 || stream_holes_after(stream, group->last)) {
+    if (position == -1 || stream_holes_after(stream, group->last, first)) {
         position = stream_position(stream, group->last, first);
     }
     *known_out = position != -1;

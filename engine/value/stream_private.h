@@ -99,8 +99,8 @@ uint64_t group_memory(const struct stream_group *group);
 uint64_t group_encoded_max(const struct stream_group *group);
 /* Entries ever read once this ID is the group's last; -1: unknown. first: the stream's. */
 int64_t stream_position(const struct stream *stream, struct stream_id id, struct stream_id first);
-/* Whether an entry behind this ID was deleted. */
-bool stream_holes_after(const struct stream *stream, struct stream_id id);
+/* Whether an entry between this ID and the last one may have been deleted. first: the stream's. */
+bool stream_holes_after(const struct stream *stream, struct stream_id id, struct stream_id first);
 bool groups_check(const struct stream *stream);
 
 /* -- stream_apply.c, stream_code.c ---------------------------------------------------------------

@@ -32,7 +32,8 @@ struct arguments {
 };
 
 static const struct gen_family *const families[] = {&gen_strings,     &gen_lists, &gen_bitmaps,
-                                                    &gen_hyperloglog, &gen_keys,  &gen_connection};
+                                                    &gen_hyperloglog, &gen_keys,  &gen_connection,
+                                                    &gen_streams};
 #define FAMILY_COUNT (sizeof(families) / sizeof(families[0]))
 
 static void round_together(struct stage *stage, struct gen *gen, const struct gen_family *family)

@@ -28,6 +28,7 @@ enum judge {
     JUDGE_HELLO,     /* All of HELLO's map but version and id. */
     JUDGE_COMMAND,   /* COMMAND INFO: flags, categories and subcommands in any order. */
     JUDGE_PAIRS,     /* A map, its pairs in any order. */
+    JUDGE_STREAM,    /* All but times and what 7.2 added: see judge_stream.c. */
 };
 
 enum gen_flag {
@@ -69,12 +70,14 @@ struct gen_family {
 };
 
 extern const struct gen_family gen_strings, gen_lists, gen_bitmaps, gen_hyperloglog, gen_keys,
-    gen_connection;
+    gen_connection,
+    gen_streams;
 
 #define GEN_ARGUMENTS_MAX 1200
 
 struct gen {
     uint64_t state;
+    uint64_t stream_ms; /* Of new IDs of streams. */
     struct arena arena;
     struct bytes argv[GEN_ARGUMENTS_MAX];
     size_t argc;

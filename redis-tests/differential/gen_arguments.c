@@ -6,6 +6,7 @@
  */
 #include "redis-tests/differential/gen_arguments.h"
 
+#include "redis-tests/differential/gen_stream_arguments.h"
 #include "redis-tests/differential/link.h"
 
 #include <stdarg.h>
@@ -653,5 +654,5 @@ bool gen_put_kind(struct gen *gen, struct bytes kind)
             return true;
         }
     }
-    return false;
+    return gen_put_stream_kind(gen, kind);
 }

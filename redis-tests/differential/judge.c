@@ -1,5 +1,6 @@
 #include "redis-tests/differential/judge.h"
 
+#include "redis-tests/differential/judge_stream.h"
 #include "redis-tests/differential/link.h"
 
 #include <stdlib.h>
@@ -125,6 +126,8 @@ static bool agree(enum judge judge, struct reply *theirs, struct reply *ours)
         return agree_hello(theirs, ours);
     case JUDGE_COMMAND:
         return agree_commands(theirs, ours);
+    case JUDGE_STREAM:
+        return judge_stream_agrees(theirs, ours);
     default:
         return false;
     }

@@ -144,22 +144,30 @@ static void key_sets_compare(struct stage *stage, const char *command, const str
 
 /* -- The whole keyspaces --------------------------------------------------------------------- */
 
-#define QUESTIONS 4
+#define QUESTIONS 5
 
 static size_t question(size_t which, struct bytes key, struct bytes *argv)
 {
-    static const char *const names[QUESTIONS] = {"TYPE", "PTTL", "GET", "LRANGE"};
+    static const char *const names[QUESTIONS] = {"TYPE", "PTTL", "GET", "LRANGE", "XINFO"};
     argv[0] = bytes_of_text(names[which]);
     argv[1] = key;
     argv[2] = bytes_of_text("0");
     argv[3] = bytes_of_text("-1");
+    if (which == 4) {
+        argv[1] = bytes_of_text("STREAM");
+        argv[2] = key;
+        argv[3] = bytes_of_text("FULL");
+        argv[4] = bytes_of_text("COUNT");
+        argv[5] = bytes_of_text("0");
+        return 6;
+    }
     return which == 3 ? 4 : 2;
 }
 
 /* Values are asked for as of every type: wrong ones answer the same error. */
 static void compare_values(struct stage *stage, const struct reply *keys, size_t count)
 {
-    struct bytes argv[4];
+    struct bytes argv[6];
     begin_control(stage);
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < QUESTIONS; j++) {
@@ -172,7 +180,9 @@ static void compare_values(struct stage *stage, const struct reply *keys, size_t
     for (size_t i = 0; i < QUESTIONS * count; i++) {
         struct bytes key = keys[i / QUESTIONS].text;
         size_t argc = question(i % QUESTIONS, key, argv);
-        struct judge_case replies = {.judge = i % QUESTIONS == 1 ? JUDGE_MS : JUDGE_EXACT,
+        struct judge_case replies = {.judge = i % QUESTIONS == 1   ? JUDGE_MS
+                                              : i % QUESTIONS == 4 ? JUDGE_STREAM
+                                                                   : JUDGE_EXACT,
                                      .argv = argv,
                                      .argc = argc,
                                      .theirs = link_reply(side(stage, 0), i),

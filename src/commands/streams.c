@@ -99,12 +99,16 @@ static bool trimming_read(struct call *call, size_t *index, struct trimming *tri
 #define LIMIT_UNBOUNDED 10000
 #define LIMIT_MAX 1000000
 
-static bool trimming_finish(struct call *call, struct trimming *trimming)
+static bool trimming_finish(struct call *call, struct trimming *trimming, bool needed)
 {
     struct stream_trim *trim = &trimming->trim;
-    if (trimming->limited && !trimming->given) {
+    if (trim->limit > 0 && !trimming->given) {
         resp_error(call->out, "ERR syntax error, LIMIT cannot be used without specifying a "
                               "trimming strategy");
+        return false;
+    }
+    if (needed && !trimming->given) {
+        resp_error(call->out, "ERR syntax error, XTRIM must be called with a trimming strategy");
         return false;
     }
     if (trimming->limited && !trim->whole) {
@@ -157,7 +161,7 @@ static bool adding_read(struct call *call, struct adding *adding)
         }
     }
     adding->fields = i + 1;
-    if (!trimming_finish(call, &adding->trimming)) {
+    if (!trimming_finish(call, &adding->trimming, false)) {
         return false;
     }
     if (call->argc < adding->fields + 2 || (call->argc - adding->fields) % 2 != 0) {
@@ -273,7 +277,7 @@ static enum status xtrim(struct call *call)
             return ST_OK;
         }
     }
-    if (!trimming_finish(call, &trimming)) {
+    if (!trimming_finish(call, &trimming, true)) {
         return ST_OK;
     }
     struct value value;

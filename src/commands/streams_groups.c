@@ -5,14 +5,6 @@
  * XGROUP.
  */
 
-static void reply_wrong_options(struct call *call)
-{
-    resp_error_format(call->out,
-                      "ERR unknown subcommand or wrong number of arguments for '%s'. Try XGROUP "
-                      "HELP.",
-                      call->command->name);
-}
-
 /* Reads key 0, which must be there (unless absent_fits). False: an error is written, or the status
  * is not ST_OK. */
 static bool xgroup_stream(struct call *call, bool absent_fits, struct value *value_out,
@@ -72,22 +64,27 @@ static bool xgroup_options(struct call *call, bool *make_stream_out, int64_t *en
                 return false;
             }
         } else {
-            reply_wrong_options(call);
+            streams_reply_wrong_options(call);
             return false;
         }
     }
     return true;
 }
 
-/* "$" or an ID. */
-static bool xgroup_id(struct call *call, const struct value *value, struct stream_id *id_out)
+/* "$" or an ID; edges: also "-" and "+". */
+static bool xgroup_id(struct call *call, const struct value *value, bool edges,
+                      struct stream_id *id_out)
 {
     if (bytes_equal(call->argv[4], bytes_of_text("$"))) {
         *id_out = value->type == VALUE_NONE ? STREAM_ID_MIN : stream_summary(value).last;
         return true;
     }
-    return streams_id(call, call->argv[4], false, 0, id_out);
+    return streams_id(call, call->argv[4], edges, 0, id_out);
 }
+
+/* Each option once: no more are taken, even if they make sense. */
+#define CREATE_ARGUMENTS_MAX 8
+#define SETID_ARGUMENTS_MAX 7
 
 static enum status xgroup_create(struct call *call)
 {
@@ -97,8 +94,15 @@ static enum status xgroup_create(struct call *call)
     struct stream_id id;
     enum status status = ST_OK;
     if (!xgroup_options(call, &make_stream, &entries_read) ||
-        !xgroup_stream(call, make_stream, &value, &status) || !xgroup_id(call, &value, &id)) {
+        !xgroup_stream(call, make_stream, &value, &status)) {
         return status;
+    }
+    if (call->argc > CREATE_ARGUMENTS_MAX) {
+        streams_reply_wrong_options(call);
+        return ST_OK;
+    }
+    if (!xgroup_id(call, &value, false, &id)) {
+        return ST_OK;
     }
     if (value.type != VALUE_NONE && stream_group(&value, call->argv[3]) != NULL) {
         resp_error(call->out, "BUSYGROUP Consumer Group name already exists");
@@ -117,9 +121,15 @@ static enum status xgroup_setid(struct call *call)
     struct value value;
     struct stream_id id;
     enum status status = ST_OK;
-    if (!xgroup_options(call, NULL, &entries_read) || !xgroup_group(call, &value, &status) ||
-        !xgroup_id(call, &value, &id)) {
+    if (!xgroup_options(call, NULL, &entries_read) || !xgroup_group(call, &value, &status)) {
         return status;
+    }
+    if (call->argc > SETID_ARGUMENTS_MAX) {
+        streams_reply_wrong_options(call);
+        return ST_OK;
+    }
+    if (!xgroup_id(call, &value, true, &id)) {
+        return ST_OK;
     }
     status = txn_stream_group_set(call->txn, 0, false, call->argv[3], id, entries_read);
     if (status == ST_OK) {

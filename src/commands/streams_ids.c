@@ -212,6 +212,15 @@ enum status streams_read_group(struct call *call, struct bytes name, struct valu
     return ST_OK;
 }
 
+void streams_reply_wrong_options(struct call *call)
+{
+    resp_error_format(call->out,
+                      "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s "
+                      "HELP.",
+                      (int)call->argv[1].size, (const char *)call->argv[1].data,
+                      call->command->parent->name[1] == 'g' ? "XGROUP" : "XINFO");
+}
+
 void *streams_array_add(struct call *call, struct streams_array *array, size_t item_size)
 {
     if (array->count == array->capacity) {

@@ -233,12 +233,6 @@ static enum status reply_full(struct call *call, const struct value *value, uint
     return status;
 }
 
-static void reply_wrong_options(struct call *call)
-{
-    resp_error(call->out, "ERR unknown subcommand or wrong number of arguments for 'stream'. Try "
-                          "XINFO HELP.");
-}
-
 static enum status xinfo_stream_command(struct call *call)
 {
     struct value value;
@@ -256,7 +250,7 @@ static enum status xinfo_stream_command(struct call *call)
     bool counted = call->argc == 6;
     if (!argument_is(call->argv[3], "full") || (call->argc != 4 && !counted) ||
         (counted && !argument_is(call->argv[4], "count"))) {
-        reply_wrong_options(call);
+        streams_reply_wrong_options(call);
         return ST_OK;
     }
     int64_t count = COUNT_DEFAULT;

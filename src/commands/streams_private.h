@@ -43,6 +43,9 @@ enum status streams_reply_range(struct call *call, const struct value *value, st
 enum status streams_read_group(struct call *call, struct bytes name, struct value *value_out,
                                const struct stream_group **group_out);
 
+/* Of a subcommand whose arguments make no sense; repeats its name as it was written. */
+void streams_reply_wrong_options(struct call *call);
+
 /* A growing array in the call's arena; data and count belong to the user. */
 struct streams_array {
     void *items;
