@@ -96,6 +96,9 @@ static unsigned run_family(const struct arguments *arguments, const struct gen_f
         if (due(stage.commands, RESTART_EVERY, &restarted) && arguments->restarts) {
             stage_restart(&stage);
             scenes_compare_keyspaces(&stage);
+            if (family->fresh_start) {
+                scenes_flush(&stage);
+            }
         }
     }
     scenes_compare_keyspaces(&stage);

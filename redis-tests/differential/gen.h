@@ -28,7 +28,8 @@ enum judge {
     JUDGE_HELLO,     /* All of HELLO's map but version and id. */
     JUDGE_COMMAND,   /* COMMAND INFO: flags, categories and subcommands in any order. */
     JUDGE_PAIRS,     /* A map, its pairs in any order. */
-    JUDGE_STREAM,    /* All but times and what 7.2 added: see judge_stream.c. */
+    JUDGE_STREAM,    /* All but times and what 7.2 added: see judge_stream.c … */
+    JUDGE_ENTRIES,   /* … and but the blocks that the entries lie in. */
 };
 
 enum gen_flag {
@@ -67,6 +68,7 @@ struct gen_family {
     const struct gen_row *rows; /* Ends with a NULL text. */
     unsigned scenes;
     unsigned spoilt_percent;
+    bool fresh_start; /* After Basin's restart both begin with nothing. */
 };
 
 extern const struct gen_family gen_strings, gen_lists, gen_bitmaps, gen_hyperloglog, gen_keys,

@@ -120,6 +120,12 @@ static void put_xnew(struct gen *gen)
     }
 }
 
+/* Above all others: 7.0 lets XSETID take the last ID below deleted ones, 7.2 does not. */
+static void put_xahead(struct gen *gen)
+{
+    put(gen, "%" PRIu64 "-%u", ++gen->stream_ms, gen_below(gen, 3));
+}
+
 /* An ID of an entry, perhaps. */
 static void put_xid(struct gen *gen)
 {
@@ -262,7 +268,7 @@ static const struct {
     {"xend", put_xend},           {"xfields", put_xfields},
     {"xidle", put_xidle},         {"xlength", put_xlength},
     {"xlimit", put_xlimit},       {"xstreams", put_xstreams},
-    {"xodd", put_odd_id},         {"xgroup_streams", put_xgroup_streams},
+    {"xahead", put_xahead},       {"xgroup_streams", put_xgroup_streams},
 };
 
 bool gen_put_stream_kind(struct gen *gen, struct bytes kind)

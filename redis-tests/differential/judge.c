@@ -127,7 +127,9 @@ static bool agree(enum judge judge, struct reply *theirs, struct reply *ours)
     case JUDGE_COMMAND:
         return agree_commands(theirs, ours);
     case JUDGE_STREAM:
-        return judge_stream_agrees(theirs, ours);
+        return judge_stream_agrees(theirs, ours, true);
+    case JUDGE_ENTRIES:
+        return judge_stream_agrees(theirs, ours, false);
     default:
         return false;
     }

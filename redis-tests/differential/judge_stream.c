@@ -73,9 +73,7 @@ static void tidy(struct reply *reply)
             field_drop(reply, "consumers");
         }
     }
-    if (field(reply, "radix-tree-keys") != NULL) {
-        field_drop(reply, "radix-tree-nodes");
-    }
+    field_drop(reply, "radix-tree-nodes");
     size_t kept = 0;
     for (size_t i = 0; i < reply->count; i++) {
         tidy(&reply->items[i]);
@@ -140,8 +138,12 @@ static bool same(const struct reply *theirs, const struct reply *ours)
     return true;
 }
 
-bool judge_stream_agrees(struct reply *theirs, struct reply *ours)
+bool judge_stream_agrees(struct reply *theirs, struct reply *ours, bool nodes)
 {
+    if (!nodes) {
+        field_drop(theirs, "radix-tree-keys");
+        field_drop(ours, "radix-tree-keys");
+    }
     tidy(theirs);
     tidy(ours);
     return same(theirs, ours);

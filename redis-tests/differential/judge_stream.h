@@ -5,7 +5,7 @@
 
 #include "redis-tests/differential/reply.h"
 
-/* Changes both. */
-bool judge_stream_agrees(struct reply *theirs, struct reply *ours);
+/* Changes both. nodes: as many blocks of entries too. */
+bool judge_stream_agrees(struct reply *theirs, struct reply *ours, bool nodes);
 
 #endif

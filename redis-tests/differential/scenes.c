@@ -181,7 +181,7 @@ static void compare_values(struct stage *stage, const struct reply *keys, size_t
         struct bytes key = keys[i / QUESTIONS].text;
         size_t argc = question(i % QUESTIONS, key, argv);
         struct judge_case replies = {.judge = i % QUESTIONS == 1   ? JUDGE_MS
-                                              : i % QUESTIONS == 4 ? JUDGE_STREAM
+                                              : i % QUESTIONS == 4 ? JUDGE_ENTRIES
                                                                    : JUDGE_EXACT,
                                      .argv = argv,
                                      .argc = argc,
@@ -531,6 +531,13 @@ static void play_raw_session(struct stage *stage, struct gen *gen)
 }
 
 /* -------------------------------------------------------------------------------------------- */
+
+void scenes_flush(struct stage *stage)
+{
+    begin_control(stage);
+    words_both(stage, "FLUSHALL");
+    exchange_control(stage, "FLUSHALL");
+}
 
 void scenes_play(struct stage *stage, struct gen *gen, const struct gen_family *family)
 {
