@@ -128,8 +128,7 @@ TEST(xread_gives_what_follows_and_refuses_to_wait)
     dialog_begin();
     add_five();
     ask("XADD t 1 a b");
-    EXPECT_TEXT(ask("XREAD COUNT 1 STREAMS s t 3-1 0"),
-                "[[s [[4-1 [n 4]]]] [t [[1-0 [a b]]]]]");
+    EXPECT_TEXT(ask("XREAD COUNT 1 STREAMS s t 3-1 0"), "[[s [[4-1 [n 4]]]] [t [[1-0 [a b]]]]]");
     EXPECT_TEXT(ask("XREAD STREAMS s $"), "(nil)");
     EXPECT_TEXT(ask("XREAD STREAMS s +"), "[[s [[5-1 [n 5]]]]]");
     EXPECT_TEXT(ask("XREAD STREAMS none s 0 5-1"), "(nil)");
@@ -166,8 +165,9 @@ TEST(a_group_hands_each_entry_to_one_consumer_until_it_is_acknowledged)
     EXPECT_TEXT(ask("XPENDING s g - + 10 bob"), ask("XPENDING s g (2-1 + 10"));
     EXPECT_TEXT(ask("XGROUP DELCONSUMER s g alice"), "(1)");
     EXPECT_TEXT(ask("XPENDING s g"), "[(1) 3-1 3-1 [[bob 1]]]");
-    EXPECT_TEXT(ask("XREADGROUP GROUP none alice STREAMS s >"),
-                "-NOGROUP No such key 's' or consumer group 'none' in XREADGROUP with GROUP option");
+    EXPECT_TEXT(
+        ask("XREADGROUP GROUP none alice STREAMS s >"),
+        "-NOGROUP No such key 's' or consumer group 'none' in XREADGROUP with GROUP option");
     EXPECT_TEXT(ask("XGROUP DESTROY s g"), "(1)");
     EXPECT_TEXT(ask("XGROUP DESTROY s g"), "(0)");
     EXPECT_TEXT(ask("XACK s g 3-1"), "(0)");

@@ -71,7 +71,7 @@ struct txn {
     uint64_t outside_size;
     struct txn_effect *effects;
     size_t effect_count, effect_capacity;
-    size_t last_record; /* Offset in records of the header opened last, maybe dropped since … */
+    size_t last_record;   /* Offset in records of the header opened last, maybe dropped since … */
     size_t closed_record; /* … and of the last effect's. */
     bool changed;
 

@@ -96,8 +96,7 @@ enum status txn_stream_group_destroy(struct txn *txn, unsigned number, struct by
                                      uint64_t *destroyed_out)
 {
     struct change change;
-    enum status status =
-        open(txn, number, STREAM_GROUP_DESTROY, VARINT_MAX + group.size, &change);
+    enum status status = open(txn, number, STREAM_GROUP_DESTROY, VARINT_MAX + group.size, &change);
     if (status != ST_OK) {
         return status;
     }
@@ -143,8 +142,8 @@ enum status txn_stream_deliver(struct txn *txn, unsigned number, struct stream_m
                                bool unheld, const struct stream_id *ids, size_t count)
 {
     struct change change;
-    enum status status = open_consumer(txn, number, STREAM_DELIVER, member,
-                                       1 + ID_SIZE * (uint64_t)count, &change);
+    enum status status =
+        open_consumer(txn, number, STREAM_DELIVER, member, 1 + ID_SIZE * (uint64_t)count, &change);
     if (status != ST_OK) {
         return status;
     }
@@ -159,8 +158,8 @@ enum status txn_stream_redeliver(struct txn *txn, unsigned number, struct stream
                                  const struct stream_id *ids, size_t count)
 {
     struct change change;
-    enum status status = open_consumer(txn, number, STREAM_REDELIVER, member,
-                                       ID_SIZE * (uint64_t)count, &change);
+    enum status status =
+        open_consumer(txn, number, STREAM_REDELIVER, member, ID_SIZE * (uint64_t)count, &change);
     if (status != ST_OK) {
         return status;
     }
@@ -174,8 +173,8 @@ enum status txn_stream_ack(struct txn *txn, unsigned number, struct bytes group,
                            const struct stream_id *ids, size_t count, uint64_t *acked_out)
 {
     struct change change;
-    enum status status = open(txn, number, STREAM_ACK,
-                              VARINT_MAX + group.size + ID_SIZE * (uint64_t)count, &change);
+    enum status status =
+        open(txn, number, STREAM_ACK, VARINT_MAX + group.size + ID_SIZE * (uint64_t)count, &change);
     if (status != ST_OK) {
         return status;
     }
@@ -190,8 +189,8 @@ enum status txn_stream_claim(struct txn *txn, unsigned number, struct stream_mem
                              struct stream_id last, const struct stream_claim *claims, size_t count)
 {
     struct change change;
-    enum status status = open_consumer(txn, number, STREAM_CLAIM, member,
-                                       ID_SIZE + 32 * (uint64_t)count, &change);
+    enum status status =
+        open_consumer(txn, number, STREAM_CLAIM, member, ID_SIZE + 32 * (uint64_t)count, &change);
     if (status != ST_OK) {
         return status;
     }

@@ -296,9 +296,9 @@ static bool waits_or_draws(const struct gen *gen)
         }
     }
     for (size_t i = 1; reads && i < gen->argc; i++) {
-        bool refused = i + 1 < gen->argc && (is(gen->argv[i + 1], "x") ||
-                                             is(gen->argv[i + 1], "-1") ||
-                                             is(gen->argv[i + 1], "1.5"));
+        bool refused =
+            i + 1 < gen->argc && (is(gen->argv[i + 1], "x") || is(gen->argv[i + 1], "-1") ||
+                                  is(gen->argv[i + 1], "1.5"));
         if (is(gen->argv[i], "block") && !refused) {
             return true;
         }

@@ -72,8 +72,7 @@ struct gen_family {
 };
 
 extern const struct gen_family gen_strings, gen_lists, gen_bitmaps, gen_hyperloglog, gen_keys,
-    gen_connection,
-    gen_streams;
+    gen_connection, gen_streams;
 
 #define GEN_ARGUMENTS_MAX 1200
 

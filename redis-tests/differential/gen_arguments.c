@@ -547,7 +547,10 @@ static void put_name(struct gen *gen)
         "reset "
         "role rpop "
         "rpoplpush rpush rpushx save scan select set setbit setex setnx setrange shutdown "
-        "strlen substr swapdb time touch ttl type unlink wait nope get|set config|nope";
+        "strlen substr swapdb time touch ttl type unlink wait xack xadd xautoclaim xclaim xdel "
+        "xgroup xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy "
+        "xgroup|setid xinfo xinfo|consumers xinfo|groups xinfo|stream xlen xpending xrange xread "
+        "xreadgroup xrevrange xsetid xtrim nope get|set config|nope";
     put_one_word(gen, names);
 }
 

@@ -261,14 +261,22 @@ static const struct {
     const char *name;
     void (*put)(struct gen *gen);
 } kinds[] = {
-    {"xkey", put_xkey},           {"xgroup", put_xgroup},
-    {"xconsumer", put_xconsumer}, {"xnew", put_xnew},
-    {"xid", put_xid},             {"xmin", put_xmin},
-    {"xafter", put_xafter},       {"xstart", put_xstart},
-    {"xend", put_xend},           {"xfields", put_xfields},
-    {"xidle", put_xidle},         {"xlength", put_xlength},
-    {"xlimit", put_xlimit},       {"xstreams", put_xstreams},
-    {"xahead", put_xahead},       {"xgroup_streams", put_xgroup_streams},
+    {"xkey", put_xkey},
+    {"xgroup", put_xgroup},
+    {"xconsumer", put_xconsumer},
+    {"xnew", put_xnew},
+    {"xid", put_xid},
+    {"xmin", put_xmin},
+    {"xafter", put_xafter},
+    {"xstart", put_xstart},
+    {"xend", put_xend},
+    {"xfields", put_xfields},
+    {"xidle", put_xidle},
+    {"xlength", put_xlength},
+    {"xlimit", put_xlimit},
+    {"xstreams", put_xstreams},
+    {"xahead", put_xahead},
+    {"xgroup_streams", put_xgroup_streams},
 };
 
 bool gen_put_stream_kind(struct gen *gen, struct bytes kind)

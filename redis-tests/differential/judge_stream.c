@@ -1,7 +1,7 @@
 /* Both replies are tidied, then compared:
  *   - "inactive" and "active-time" go: they came with 7.2;
- *   - consumers without pending entries go, and the count of consumers: since 7.2 XREADGROUP, XCLAIM
- *     and XAUTOCLAIM make the consumer even if it gets nothing;
+ *   - consumers without pending entries go, and the count of consumers: since 7.2 XREADGROUP,
+ * XCLAIM and XAUTOCLAIM make the consumer even if it gets nothing;
  *   - "radix-tree-nodes" goes: it describes the inside of Redis's tree;
  *   - times and idle times may differ by as long as a run of commands takes, and so may IDs that
  *     were drawn from the clock.
@@ -95,8 +95,8 @@ static bool near(const struct reply *theirs, const struct reply *ours)
  * a pending entry, [ID, consumer, time, deliveries] or [ID, time, deliveries]. */
 static bool is_time(const struct reply *reply, size_t index)
 {
-    if (index > 0 && (is(&reply->items[index - 1], "idle") ||
-                      is(&reply->items[index - 1], "seen-time"))) {
+    if (index > 0 &&
+        (is(&reply->items[index - 1], "idle") || is(&reply->items[index - 1], "seen-time"))) {
         return true;
     }
     bool pending = (reply->count == 3 || reply->count == 4) && reply->type == '*' &&

@@ -34,8 +34,9 @@ static bool same(struct bytes argument, const char *text)
 static bool threshold_read(struct call *call, size_t *index, struct trimming *trimming)
 {
     if (trimming->given) {
-        resp_error(call->out,
-                   "ERR syntax error, MAXLEN and MINID options at the same time are not compatible");
+        resp_error(
+            call->out,
+            "ERR syntax error, MAXLEN and MINID options at the same time are not compatible");
         return false;
     }
     struct stream_trim *trim = &trimming->trim;
@@ -119,7 +120,7 @@ static bool trimming_finish(struct call *call, struct trimming *trimming, bool n
     if (trim->whole && !trimming->limited) {
         struct value_limits limits = config_value_limits(call->server->config);
         int64_t entries = limits.stream_node_max_entries;
-        trim->limit = entries <= 0 ? LIMIT_UNBOUNDED
+        trim->limit = entries <= 0                        ? LIMIT_UNBOUNDED
                       : entries > LIMIT_MAX / LIMIT_NODES ? LIMIT_MAX
                                                           : (uint64_t)entries * LIMIT_NODES;
     }
@@ -246,8 +247,7 @@ static enum status xadd(struct call *call)
         resp_null(call->out);
         return ST_OK;
     }
-    struct stream_id last =
-        value.type == VALUE_NONE ? STREAM_ID_MIN : stream_summary(&value).last;
+    struct stream_id last = value.type == VALUE_NONE ? STREAM_ID_MIN : stream_summary(&value).last;
     const struct bytes *fields = call->argv + adding.fields;
     size_t count = call->argc - adding.fields;
     if (!id_make(call, &adding, last, &id) || !fields_fit(call, fields, count)) {
@@ -527,7 +527,7 @@ const struct command streams_commands[] = {
      .arity = -6,
      .flags = CMD_WRITE | CMD_FAST,
      .categories = CAT_WRITE | CAT_STREAM | CAT_FAST,
-     .keys = KEYS_ONE(KEY_RW | KEY_ACCESS | KEY_DELETE),
+     .keys = KEYS_ONE(KEY_RW | KEY_DELETE),
      .group = "stream",
      .since = "6.2.0",
      .complexity = "O(log N) for each of at most ten times COUNT pending entries looked at.",

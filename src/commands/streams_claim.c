@@ -22,8 +22,8 @@ static enum status plan_do(struct call *call, const struct plan *plan, struct st
                        plan->claims.count * CLAIM_ENTRY_SIZE;
     enum status status = txn_reserve(call->txn, reserve);
     if (status == ST_OK && plan->gone.count > 0) {
-        status = txn_stream_ack(call->txn, 0, member.group, plan->gone.items, plan->gone.count,
-                                NULL);
+        status =
+            txn_stream_ack(call->txn, 0, member.group, plan->gone.items, plan->gone.count, NULL);
     }
     return status == ST_OK ? txn_stream_claim(call->txn, 0, member, last, plan->claims.items,
                                               plan->claims.count)
@@ -41,8 +41,8 @@ static enum status plan_reply(struct call *call, const struct plan *plan, const 
         if (only_ids) {
             streams_reply_id(call, claims[i].id);
         } else {
-            status = stream_walk(value, claims[i].id, claims[i].id, 1, false, streams_reply_entry,
-                                 call);
+            status =
+                stream_walk(value, claims[i].id, claims[i].id, 1, false, streams_reply_entry, call);
         }
     }
     return status;
@@ -89,8 +89,8 @@ static bool idle_enough(const struct call *call, int64_t time_ms, int64_t min_id
 
 struct claiming {
     int64_t min_idle_ms;
-    int64_t time_ms;      /* Of delivery, from now on. */
-    int64_t retry_count;  /* -1: one more than before. */
+    int64_t time_ms;     /* Of delivery, from now on. */
+    int64_t retry_count; /* -1: one more than before. */
     bool force, only_ids;
     struct stream_id last; /* Of the group, at least. */
     struct stream_id *ids;

@@ -352,8 +352,8 @@ static enum status reply_summary(struct call *call, const struct stream_group *g
     struct stream_group_view view = stream_group_view(group);
     struct stream_id first = STREAM_ID_MIN;
     struct stream_id last;
-    enum status status = stream_pending_walk(group, NULL, STREAM_ID_MIN, STREAM_ID_MAX,
-                                             take_pending, &first);
+    enum status status =
+        stream_pending_walk(group, NULL, STREAM_ID_MIN, STREAM_ID_MAX, take_pending, &first);
     if (status == ST_OK) {
         status = stream_pending_last(group, &last);
     }

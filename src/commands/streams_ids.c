@@ -59,8 +59,7 @@ bool streams_id_read(struct bytes argument, bool edges, uint64_t missing_seq,
     if (dash != NULL) {
         *dash = '\0';
     }
-    return number_read(text, &id_out->ms) &&
-           (dash == NULL || number_read(dash + 1, &id_out->seq));
+    return number_read(text, &id_out->ms) && (dash == NULL || number_read(dash + 1, &id_out->seq));
 }
 
 void streams_reply_invalid_id(struct call *call)

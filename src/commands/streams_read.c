@@ -201,8 +201,7 @@ static bool xread_id(struct call *call, struct source *source, const struct valu
         return true;
     }
     if (is(source->id_text, "$")) {
-        source->after =
-            value->type == VALUE_NONE ? STREAM_ID_MIN : stream_summary(value).last;
+        source->after = value->type == VALUE_NONE ? STREAM_ID_MIN : stream_summary(value).last;
         return true;
     }
     if (is(source->id_text, ">")) {
@@ -471,9 +470,8 @@ static enum status redeliver(struct call *call, const struct reading *reading, u
     for (size_t i = 0; i < source->ids.count && status == ST_OK; i++) {
         status = reply_pending(call, &value, ids[i], ids, &kept);
     }
-    return status == ST_OK
-               ? txn_stream_redeliver(call->txn, number, reading->member, ids, kept)
-               : status;
+    return status == ST_OK ? txn_stream_redeliver(call->txn, number, reading->member, ids, kept)
+                           : status;
 }
 
 enum status streams_xreadgroup(struct call *call)

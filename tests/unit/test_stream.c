@@ -93,8 +93,8 @@ static uint64_t fields_count(uint64_t tag)
 
 static void put_fields(struct buf *out, uint64_t tag)
 {
-    static const char *const numbers[] = {"0", "-1", "127", "00", "9223372036854775807",
-                                          "-9223372036854775808", "1700000000000", ""};
+    static const char *const numbers[] = {
+        "0", "-1", "127", "00", "9223372036854775807", "-9223372036854775808", "1700000000000", ""};
     static char large[6000];
     memset(large, 'x', sizeof(large) - 1);
     for (uint64_t i = 0; i < fields_count(tag); i++) {
@@ -458,7 +458,8 @@ static void step_deliver(struct run *run, const struct model *model,
 
 static void step_claim(struct run *run, const struct model *model, const struct model_group *group)
 {
-    put_id(&run->payload, (struct stream_id){test_random_below(&run->state, model->last.ms + 1), 0});
+    put_id(&run->payload,
+           (struct stream_id){test_random_below(&run->state, model->last.ms + 1), 0});
     for (uint64_t i = test_random_below(&run->state, 5); i > 0; i--) {
         if (group->pending_count + i < PENDING_MAX) {
             put_id(&run->payload, any_id(run, model));
@@ -658,8 +659,7 @@ TEST(no_encoding_that_is_cut_or_damaged_is_taken_for_a_stream_that_is_not_sound)
         size_t at = (size_t)test_random_below(&run.state, encoded.size - 1) + 1;
         unsigned char before = encoded.data[at];
         encoded.data[at] ^= (unsigned char)(1 << test_random_below(&run.state, 8));
-        enum status status =
-            value_decode(buf_bytes(&encoded), &limits, &run.scratch, &decoded);
+        enum status status = value_decode(buf_bytes(&encoded), &limits, &run.scratch, &decoded);
         EXPECT(status == ST_OK || status == ST_CORRUPT);
         if (status == ST_OK) {
             EXPECT(stream_check(&decoded));
