@@ -185,7 +185,7 @@ static enum status apply_consumer_create(struct applying *applying, struct strea
     if (consumer_find(group, name, &index) != NULL) {
         return ST_OK;
     }
-    struct stream_consumer *consumer;
+    struct stream_consumer *consumer = NULL;
     enum status status = consumer_create(group, name, now, &consumer);
     applying->change->changed = status == ST_OK;
     applying->change->count = status == ST_OK;
@@ -274,7 +274,7 @@ static enum status apply_deliver(struct applying *applying, struct stream_group 
         }
     }
     struct stream_id first;
-    struct stream_consumer *consumer;
+    struct stream_consumer *consumer = NULL;
     enum status status = stream_edge(applying->stream, false, &first);
     if (status == ST_OK) {
         status = touch_all(group, payload, 16);
@@ -305,7 +305,7 @@ static enum status apply_redeliver(struct applying *applying, struct stream_grou
     if (!sized_take(&payload, &name) || !i64_take(&payload, &now) || payload.size % 16 != 0) {
         return ST_CORRUPT;
     }
-    struct stream_consumer *consumer;
+    struct stream_consumer *consumer = NULL;
     enum status status = touch_all(group, payload, 16);
     if (status == ST_OK) {
         status = consumer_take(applying, group, name, now, &consumer);
@@ -354,7 +354,7 @@ static enum status apply_claim(struct applying *applying, struct stream_group *g
         payload.size % 32 != 0) {
         return ST_CORRUPT;
     }
-    struct stream_consumer *consumer;
+    struct stream_consumer *consumer = NULL;
     enum status status = touch_all(group, payload, 32);
     if (status == ST_OK) {
         status = consumer_take(applying, group, name, now, &consumer);

@@ -160,7 +160,7 @@ static size_t item_store(unsigned char *p, struct bytes text)
         }
         return size + text.size;
     }
-    uint64_t zigzag = (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
+    uint64_t zigzag = (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0);
     size_t size = 0;
     unsigned char bytes[8];
     store_u64(bytes, zigzag);
