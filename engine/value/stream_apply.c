@@ -249,7 +249,8 @@ static void position_move(const struct stream *stream, struct stream_group *grou
                           struct stream_id id, struct stream_id first)
 {
     if (group->entries_read != -1 && !stream_holes_after(stream, id, first)) {
-        group->entries_read++;
+        /* As far as it goes: a client may have set it to the greatest number. */
+        group->entries_read = (int64_t)((uint64_t)group->entries_read + 1);
     } else if (stream->added > 0) {
         group->entries_read = stream_position(stream, id, first);
     }

@@ -231,6 +231,19 @@ static enum status trim(struct call *call, const struct stream_trim *how, uint64
     return status;
 }
 
+/* Reads before the entry is added what the trimming will look at then. */
+static enum status trim_ahead(const struct value *value, const struct trimming *trimming)
+{
+    if (!trimming->given || value->type == VALUE_NONE) {
+        return ST_OK;
+    }
+    uint64_t count;
+    bool keep;
+    struct stream_trim more = trimming->trim;
+    more.length -= more.length > 0;
+    return stream_trim_count(value, &more, &count, &keep);
+}
+
 static enum status xadd(struct call *call)
 {
     struct adding adding = {.only_present = false};
@@ -254,6 +267,10 @@ static enum status xadd(struct call *call)
         return ST_OK;
     }
     uint64_t trimmed;
+    status = trim_ahead(&value, &adding.trimming);
+    if (status != ST_OK) {
+        return status;
+    }
     status = txn_stream_add(call->txn, 0, id, fields, count / 2);
     if (status == ST_OK && adding.trimming.given) {
         status = trim(call, &adding.trimming.trim, &trimmed);

@@ -80,7 +80,7 @@ static bool min_idle_read(struct call *call, const char *command, int64_t *value
 
 static bool idle_enough(const struct call *call, int64_t time_ms, int64_t min_idle_ms)
 {
-    return min_idle_ms == 0 || (int64_t)call->now_ms - time_ms >= min_idle_ms;
+    return min_idle_ms == 0 || streams_since(call, time_ms) >= min_idle_ms;
 }
 
 /* ------------------------------------------------------------------------------------------

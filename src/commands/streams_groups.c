@@ -291,17 +291,12 @@ struct finding {
     struct streams_array found;
 };
 
-static uint64_t idle_of(const struct call *call, int64_t time_ms)
-{
-    return call->now_ms > (uint64_t)time_ms ? call->now_ms - (uint64_t)time_ms : 0;
-}
-
 static enum status find(void *ctx, const struct stream_pending *pending, bool *more)
 {
     struct finding *finding = ctx;
     const struct asking *asking = finding->asking;
     if (asking->idle_ms > 0 &&
-        (int64_t)idle_of(finding->call, pending->delivered_ms) < asking->idle_ms) {
+        streams_since(finding->call, pending->delivered_ms) < asking->idle_ms) {
         return ST_OK;
     }
     struct stream_pending *place =
@@ -334,7 +329,7 @@ static enum status reply_found(struct call *call, const struct stream_group *gro
         resp_array(call->out, 4);
         streams_reply_id(call, found[i].id);
         resp_bulk(call->out, name.data, name.size);
-        resp_integer(call->out, (int64_t)idle_of(call, found[i].delivered_ms));
+        resp_integer(call->out, streams_since(call, found[i].delivered_ms));
         resp_integer(call->out, (int64_t)found[i].deliveries);
     }
     return ST_OK;

@@ -211,6 +211,11 @@ enum status streams_read_group(struct call *call, struct bytes name, struct valu
     return ST_OK;
 }
 
+int64_t streams_since(const struct call *call, int64_t time_ms)
+{
+    return (uint64_t)time_ms < call->now_ms ? (int64_t)(call->now_ms - (uint64_t)time_ms) : 0;
+}
+
 void streams_reply_wrong_options(struct call *call)
 {
     resp_error_format(call->out,

@@ -88,12 +88,6 @@ static enum status xinfo_groups(struct call *call)
     return status;
 }
 
-static int64_t since(const struct call *call, int64_t time_ms)
-{
-    int64_t now = (int64_t)call->now_ms;
-    return now > time_ms ? now - time_ms : 0;
-}
-
 static enum status xinfo_consumers(struct call *call)
 {
     struct value value;
@@ -117,9 +111,9 @@ static enum status xinfo_consumers(struct call *call)
         resp_map(call->out, 4);
         reply_field_bytes(call, "name", view.name);
         reply_field_integer(call, "pending", (int64_t)view.pending);
-        reply_field_integer(call, "idle", since(call, view.seen_ms));
+        reply_field_integer(call, "idle", streams_since(call, view.seen_ms));
         reply_field_integer(call, "inactive",
-                            view.active_ms == -1 ? -1 : since(call, view.active_ms));
+                            view.active_ms == -1 ? -1 : streams_since(call, view.active_ms));
     }
     return ST_OK;
 }

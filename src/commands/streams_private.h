@@ -43,6 +43,9 @@ enum status streams_reply_range(struct call *call, const struct value *value, st
 enum status streams_read_group(struct call *call, struct bytes name, struct value *value_out,
                                const struct stream_group **group_out);
 
+/* Milliseconds since then; 0: it lies ahead, or before 1970. */
+int64_t streams_since(const struct call *call, int64_t time_ms);
+
 /* Of a subcommand whose arguments make no sense; repeats its name as it was written. */
 void streams_reply_wrong_options(struct call *call);
 
