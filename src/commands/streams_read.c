@@ -9,6 +9,8 @@
  */
 #include "src/commands/streams_private.h"
 
+#include <stdlib.h>
+
 #define BLOCK_REFUSED "ERR BLOCK is not supported yet: blocking reads are not built"
 /* Log for one stream of XREADGROUP, besides names and IDs. */
 #define DELIVER_RESERVE 160
@@ -29,6 +31,8 @@ struct source {
     bool edge;              /* … or ("+") the last one. */
     bool fresh;             /* ">": those that the group has not been given. */
     struct streams_array ids;
+    struct source *before; /* The one before it with the same key; NULL: none. */
+    struct stream_id last; /* The last that the group will have been given after its turn. */
 };
 
 static bool reading_group(const struct call *call)
@@ -139,6 +143,32 @@ static bool reading_read(struct call *call, struct reading *reading)
     if (reading_group(call) && !reading->group_given) {
         resp_error(call->out, "ERR Missing GROUP option for XREADGROUP");
         return false;
+    }
+    return true;
+}
+
+static int compare_sources(const void *a, const void *b)
+{
+    const struct source *one = *(struct source *const *)a;
+    const struct source *other = *(struct source *const *)b;
+    int order = bytes_compare(one->key, other->key);
+    return order != 0 ? order : (one > other) - (one < other);
+}
+
+/* Finds those that name the same key. False: no memory. */
+static bool sources_link(struct call *call, struct source *sources, size_t count)
+{
+    struct source **ordered = arena_alloc(call->arena, count * sizeof(struct source *));
+    if (ordered == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ordered[i] = &sources[i];
+    }
+    qsort(ordered, count, sizeof(struct source *), compare_sources);
+    for (size_t i = 1; i < count; i++) {
+        bool same = bytes_equal(ordered[i - 1]->key, ordered[i]->key);
+        ordered[i]->before = same ? ordered[i - 1] : NULL;
     }
     return true;
 }
@@ -340,28 +370,13 @@ static void reply_no_group(struct call *call, struct bytes key, struct bytes gro
                       (const char *)group.data);
 }
 
-/* The last ID that the group will have been given when it is the turn of sources[index]. */
-static struct stream_id group_last(const struct stream_group *group, const struct source *sources,
-                                   size_t index)
-{
-    struct stream_id last = stream_group_view(group).last;
-    for (size_t i = 0; i < index; i++) {
-        const struct streams_array *ids = &sources[i].ids;
-        if (sources[i].fresh && ids->count > 0 && bytes_equal(sources[i].key, sources[index].key)) {
-            last = ((const struct stream_id *)ids->items)[ids->count - 1];
-        }
-    }
-    return last;
-}
-
 /* Which entries a ">" gives; of others, which are pending now (to have them read). */
 static enum status source_collect(struct call *call, const struct reading *reading,
-                                  const struct value *value, struct source *sources, size_t index)
+                                  const struct value *value, struct source *source)
 {
-    struct source *source = &sources[index];
     const struct stream_group *group = stream_group(value, reading->member.group);
     struct collecting collecting = {call, &source->ids, reading->count};
-    struct stream_id from = source->fresh ? group_last(group, sources, index) : source->after;
+    struct stream_id from = source->fresh ? source->last : source->after;
     source->ids.count = 0;
     if (!streams_id_after(&from)) {
         return ST_OK;
@@ -374,6 +389,19 @@ static enum status source_collect(struct call *call, const struct reading *readi
     return consumer == NULL ? ST_OK
                             : stream_pending_walk(group, consumer, from, STREAM_ID_MAX,
                                                   collect_pending, &collecting);
+}
+
+/* The same, and how far the group will be then. */
+static enum status source_plan(struct call *call, const struct reading *reading,
+                               const struct value *value, struct source *source)
+{
+    const struct stream_group *group = stream_group(value, reading->member.group);
+    source->last = source->before != NULL ? source->before->last : stream_group_view(group).last;
+    enum status status = source_collect(call, reading, value, source);
+    if (status == ST_OK && source->fresh && source->ids.count > 0) {
+        source->last = ((const struct stream_id *)source->ids.items)[source->ids.count - 1];
+    }
+    return status;
 }
 
 /* *served_out: streams that the reply will have. ok_out false: an error is written. */
@@ -396,7 +424,7 @@ static enum status sources_read(struct call *call, const struct reading *reading
         if (!group_id(call, &sources[i])) {
             return ST_OK;
         }
-        status = source_collect(call, reading, &value, sources, i);
+        status = source_plan(call, reading, &value, &sources[i]);
         if (status != ST_OK) {
             return status;
         }
@@ -452,14 +480,13 @@ static enum status reply_pending(struct call *call, const struct value *value, s
 }
 
 static enum status redeliver(struct call *call, const struct reading *reading, unsigned number,
-                             struct source *sources)
+                             struct source *source)
 {
-    struct source *source = &sources[number];
     struct value value;
     enum status status = txn_peek(call->txn, number, &value);
     if (status == ST_OK) {
         /* Again: a ">" for the same key may have come before. */
-        status = source_collect(call, reading, &value, sources, number);
+        status = source_collect(call, reading, &value, source);
     }
     struct stream_id *ids = source->ids.items;
     size_t kept = 0;
@@ -483,7 +510,7 @@ enum status streams_xreadgroup(struct call *call)
         return ST_OK;
     }
     struct source *sources = sources_make(call, &reading);
-    if (sources == NULL) {
+    if (sources == NULL || !sources_link(call, sources, reading.streams)) {
         return ST_NOMEM;
     }
     enum status status = sources_read(call, &reading, sources, &served, &ok);
@@ -501,7 +528,7 @@ enum status streams_xreadgroup(struct call *call)
     }
     for (size_t i = 0; i < reading.streams && status == ST_OK; i++) {
         status = sources[i].fresh ? deliver(call, &reading, (unsigned)i, &sources[i])
-                                  : redeliver(call, &reading, (unsigned)i, sources);
+                                  : redeliver(call, &reading, (unsigned)i, &sources[i]);
     }
     return status;
 }

@@ -3,7 +3,6 @@
 #include "tests/lib/test.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /* The model: plain arrays, changed by the same payloads as the stream. */
 #define ENTRIES_MAX 1500
@@ -73,15 +72,10 @@ static void put_text(struct buf *out, const char *text)
     put(out, text, strlen(text));
 }
 
-static void put_group(struct buf *out, unsigned group)
+/* g0, g1 are groups, c0 … consumers. */
+static void put_name(struct buf *out, char kind, unsigned number)
 {
-    char name[] = {'g', (char)('0' + group), 0};
-    put_text(out, name);
-}
-
-static void put_consumer(struct buf *out, unsigned consumer)
-{
-    char name[] = {'c', (char)('0' + consumer), 0};
+    char name[] = {kind, (char)('0' + number), 0};
     put_text(out, name);
 }
 
@@ -480,7 +474,7 @@ static bool step_group(struct run *run, const struct model *model, unsigned op)
     if (op == STREAM_GROUP_DESTROY && test_random_below(&run->state, 10) > 0) {
         return false;
     }
-    put_group(&run->payload, number);
+    put_name(&run->payload, 'g', number);
     if (op == STREAM_GROUP_CREATE || op == STREAM_GROUP_SETID) {
         put_id(&run->payload, any_id(run, model));
         put_u64(&run->payload, UINT64_MAX);
@@ -493,7 +487,7 @@ static bool step_group(struct run *run, const struct model *model, unsigned op)
         step_ids(run, model);
         return true;
     }
-    put_consumer(&run->payload, (unsigned)test_random_below(&run->state, CONSUMERS));
+    put_name(&run->payload, 'c', (unsigned)test_random_below(&run->state, CONSUMERS));
     if (op == STREAM_CONSUMER_DELETE) {
         return true;
     }
@@ -643,6 +637,13 @@ static struct value make(struct model *model, struct run *run, unsigned steps)
     return value;
 }
 
+static void end(struct value *value, struct run *run)
+{
+    value_free(value);
+    buf_deinit(&run->scratch);
+    buf_deinit(&run->payload);
+}
+
 TEST(no_encoding_that_is_cut_or_damaged_is_taken_for_a_stream_that_is_not_sound)
 {
     static struct model model;
@@ -667,10 +668,8 @@ TEST(no_encoding_that_is_cut_or_damaged_is_taken_for_a_stream_that_is_not_sound)
         }
         encoded.data[at] = before;
     }
-    value_free(&value);
     buf_deinit(&encoded);
-    buf_deinit(&run.scratch);
-    buf_deinit(&run.payload);
+    end(&value, &run);
 }
 
 TEST(a_decoding_without_memory_leaves_nothing_behind)
@@ -702,10 +701,8 @@ TEST(a_decoding_without_memory_leaves_nothing_behind)
         }
     }
     expect_same(&value, &model);
-    value_free(&value);
     buf_deinit(&encoded);
-    buf_deinit(&run.scratch);
-    buf_deinit(&run.payload);
+    end(&value, &run);
 }
 
 TEST(payloads_that_nobody_wrote_end_in_corrupt_or_in_a_sound_stream)
@@ -736,9 +733,7 @@ TEST(payloads_that_nobody_wrote_end_in_corrupt_or_in_a_sound_stream)
         EXPECT(stream_check(&copy));
         value_free(&copy);
     }
-    value_free(&value);
-    buf_deinit(&run.scratch);
-    buf_deinit(&run.payload);
+    end(&value, &run);
 }
 
 TEST(what_needs_a_stream_is_corrupt_without_one)
@@ -800,9 +795,7 @@ TEST(nodes_hold_a_hundred_entries_and_approximate_trimming_takes_whole_ones)
         EXPECT_INT(count, rows[i].count);
         EXPECT(!keep);
     }
-    value_free(&value);
-    buf_deinit(&run.scratch);
-    buf_deinit(&run.payload);
+    end(&value, &run);
 }
 
 TEST(entries_of_a_few_short_fields_take_few_bytes)
@@ -811,7 +804,5 @@ TEST(entries_of_a_few_short_fields_take_few_bytes)
     const unsigned count = 20000;
     struct value value = make_plain(count, &run);
     EXPECT(value_memory(&value) / count < 10);
-    value_free(&value);
-    buf_deinit(&run.scratch);
-    buf_deinit(&run.payload);
+    end(&value, &run);
 }
