@@ -386,18 +386,35 @@ static bool entry_dropped(const struct basin *basin, const struct entry *entry)
     return store_database_of(basin, entry->namespace_id) == BASIN_DATABASES;
 }
 
-/* Deletes what is due among the keys of one hash; they share a heap row. */
-static enum status expire_hash(struct txn *txn, struct shard *shard, uint64_t hash)
+/* Whether it is a hash that stays when the fields that are due have gone. */
+static bool loses_fields(const struct txn *txn, const struct entry *entry)
+{
+    if ((entry->flags & ENTRY_WAKES) == 0 || txn_expired(txn, entry)) {
+        return false;
+    }
+    struct value value = entry_value(entry);
+    return fields_earliest(&value) <= (int64_t)txn->now_ms;
+}
+
+/* Deletes what is due among the keys of one hash; they share a heap row. *fields_out: fields were
+ * taken out of a value, which is all that this txn can do; *more_out: the row is needed once more.
+ */
+static enum status expire_hash(struct txn *txn, struct shard *shard, uint64_t hash,
+                               bool *fields_out, bool *more_out)
 {
     struct basin *basin = txn->basin;
     struct memtable *table = store_table(basin, hash);
     const struct slot *slot = memtable_seek(table, hash);
     while (slot != NULL && slot->hash == hash) {
         struct entry *entry = slot->entry;
-        int64_t expiry_ms = entry_expiry(entry);
-        bool due = expiry_ms != EXPIRY_NONE && expiry_ms <= (int64_t)txn->now_ms &&
-                   !entry_dropped(basin, entry);
-        if (!due) {
+        bool dropped = entry_dropped(basin, entry);
+        if (!dropped && loses_fields(txn, entry)) {
+            const struct slot *next = memtable_next(table, slot);
+            *fields_out = true;
+            *more_out = next != NULL && next->hash == hash;
+            return txn_hash_expire_due(txn, shard, table, hash, entry, more_out);
+        }
+        if (dropped || !txn_expired(txn, entry)) {
             slot = memtable_next(table, slot);
             continue;
         }
@@ -425,23 +442,31 @@ static void expiry_rebuild(struct basin *basin, struct shard *shard)
         for (const struct slot *slot = memtable_seek(table, 0); slot != NULL;
              slot = memtable_next(table, slot)) {
             int64_t expiry_ms = entry_expiry(slot->entry);
-            if (expiry_ms == EXPIRY_NONE || entry_dropped(basin, slot->entry)) {
+            bool wakes = (slot->entry->flags & ENTRY_WAKES) != 0;
+            if ((expiry_ms == EXPIRY_NONE && !wakes) || entry_dropped(basin, slot->entry)) {
                 continue;
             }
-            if (expiry_reserve(&fresh) != ST_OK) {
+            if (expiry_reserve(&fresh, 2) != ST_OK) {
                 expiry_deinit(&fresh); /* The old one still serves. */
                 return;
             }
-            expiry_add(&fresh, expiry_ms, slot->hash);
+            if (expiry_ms != EXPIRY_NONE) {
+                expiry_add(&fresh, expiry_ms, slot->hash);
+            }
+            if (wakes) {
+                struct value value = entry_value(slot->entry);
+                expiry_add(&fresh, fields_earliest(&value), slot->hash);
+            }
         }
     }
     expiry_deinit(&shard->expiry);
     shard->expiry = fresh;
 }
 
-static uint64_t volatile_count(const struct shard *shard)
+/* How many rows the heap must have. */
+static uint64_t rows_needed(const struct shard *shard)
 {
-    uint64_t count = 0;
+    uint64_t count = shard->waking_count;
     for (unsigned i = 0; i < BASIN_DATABASES; i++) {
         count += atomic_load_explicit(&shard->databases[i].volatile_keys, memory_order_relaxed);
     }
@@ -491,17 +516,27 @@ static bool tick_shard(struct basin *basin, struct txn *txn, struct shard *shard
     if (may_log) {
         struct expiry_row row;
         unsigned count = 0;
-        while (count < TICK_KEYS_MAX &&
+        bool fields = false;
+        while (count < TICK_KEYS_MAX && !fields &&
                expiry_take_due(&shard->expiry, (int64_t)txn->now_ms, &row)) {
+            bool again = false;
             count++;
-            if (expire_hash(txn, shard, row.hash) != ST_OK) {
-                expiry_add(&shard->expiry, row.at_ms, row.hash); /* Room is what the row left. */
+            enum status status = expire_hash(txn, shard, row.hash, &fields, &again);
+            if (status != ST_OK || again) {
+                /* Once more: room is what the row left, unless a row took it, and then the heap
+                 * has this hash already. */
+                if (expiry_reserve(&shard->expiry, 1) == ST_OK) {
+                    expiry_add(&shard->expiry, row.at_ms, row.hash);
+                }
+            }
+            if (status != ST_OK) {
+                fields = false;
                 break;
             }
         }
-        more = count == TICK_KEYS_MAX;
+        more = fields || count == TICK_KEYS_MAX;
     }
-    if (expiry_stale(&shard->expiry, volatile_count(shard))) {
+    if (expiry_stale(&shard->expiry, rows_needed(shard))) {
         expiry_rebuild(basin, shard);
     }
     more |= sweep(basin, shard);

@@ -30,7 +30,9 @@
 #include "engine/base/bytes.h"
 #include "engine/io/io.h"
 #include "engine/value/chunks.h" /* Of these, callers use what takes a const value. */
+#include "engine/value/fields.h"
 #include "engine/value/list.h"
+#include "engine/value/set_algebra.h"
 #include "engine/value/stream.h"
 #include "engine/value/text.h"
 #include "engine/wlog/wlog.h"
@@ -129,6 +131,8 @@ void txn_begin(struct txn *txn, uint64_t now_ms, uint64_t seed);
 /* After txn_begin: reads of this txn do not mark keys as used (CLIENT NO-TOUCH); txn_touch does. */
 void txn_leave_ages(struct txn *txn);
 uint64_t txn_now_ms(const struct txn *txn);
+/* For those who build whole values; lent until basin_close. */
+const struct value_limits *txn_limits(const struct txn *txn);
 uint64_t txn_random(struct txn *txn); /* From the seed; the same sequence at each retry. */
 
 /* Plans keys, numbered 0, 1, … in this order; the same key may come twice. */
@@ -139,6 +143,11 @@ void txn_plan_all(struct txn *txn);
  * its number. */
 enum status txn_plan_late(struct txn *txn, unsigned database, struct bytes key,
                           unsigned *number_out);
+
+/* txn_read of such a key, which has no number afterwards; the value is lent as ever. The key is
+ * borrowed until the call returns. */
+enum status txn_read_late(struct txn *txn, unsigned database, struct bytes key,
+                          struct value *value_out);
 
 enum status txn_lock(struct txn *txn);
 /* More than once adds up; only before the first write. */
@@ -179,8 +188,9 @@ enum status txn_expire(struct txn *txn, unsigned number, int64_t expiry_ms);
 enum status txn_rename(struct txn *txn, unsigned from, unsigned to);
 enum status txn_copy(struct txn *txn, unsigned from, unsigned to);
 
-/* -- Typed changes: an absent key becomes a value of that type; a list that becomes empty goes.
- *    The caller has read the key and knows that it is absent or of the type. ----------------- */
+/* -- Typed changes: an absent key becomes a value of that type; a list or set that becomes empty
+ * goes. The caller has read the key and knows that it is absent or of the type. -----------------
+ */
 
 /* Unlike other arguments, text stays where it is until txn_end: large ones are not copied. */
 enum status txn_text_set(struct txn *txn, unsigned number, struct bytes text, int64_t expiry_ms);
@@ -194,6 +204,25 @@ enum status txn_list_insert(struct txn *txn, unsigned number, uint64_t index, st
 enum status txn_list_remove(struct txn *txn, unsigned number, const uint64_t *indexes,
                             size_t count);
 enum status txn_list_trim(struct txn *txn, unsigned number, uint64_t first, uint64_t count);
+
+/* Hashes. Fields whose time has come at the txn's now are taken out first: those that are named,
+ * and some others. pairs: count fields, each followed by its value; expiry_ms: of all of them, or
+ * BASIN_NO_EXPIRY, BASIN_KEEP_EXPIRY. *new_out (may be NULL): how many were not there. */
+enum status txn_hash_set(struct txn *txn, unsigned number, const struct bytes *pairs, size_t count,
+                         int64_t expiry_ms, uint64_t *new_out);
+/* Of a present key. *removed_out (may be NULL): how many were there. */
+enum status txn_hash_remove(struct txn *txn, unsigned number, const struct bytes *fields,
+                            size_t count, uint64_t *removed_out);
+/* Fields of a present key get this expiry, later than now, or BASIN_NO_EXPIRY; absent ones are
+ * passed over. */
+enum status txn_hash_expire(struct txn *txn, unsigned number, const struct bytes *fields,
+                            size_t count, int64_t expiry_ms);
+/* How many of the members were new, or were there. ST_NOMEM, ST_LIMIT: the members up to some point
+ * have been added or removed, as that many say. */
+enum status txn_set_add(struct txn *txn, unsigned number, const struct bytes *members, size_t count,
+                        uint64_t *added_out);
+enum status txn_set_remove(struct txn *txn, unsigned number, const struct bytes *members,
+                           size_t count, uint64_t *removed_out);
 
 /* How many of the chunks were new. */
 enum status txn_chunk_append(struct txn *txn, unsigned number, const struct bytes *chunks,

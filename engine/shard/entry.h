@@ -13,6 +13,7 @@
 
 #define ENTRY_EXPIRES 1u /* An expiry follows the header. */
 #define ENTRY_COLD 2u    /* Not in memory as far as readers may know (simulated misses, tests). */
+#define ENTRY_WAKES 4u   /* A hash with fields that expire: the heap has a row for the earliest. */
 
 #define ENTRY_PACKED_MAX ((1u << 20) - 1) /* Every shape's own bound is far below. */
 #define ENTRY_ACCESS_MASK ((1u << 28) - 1)

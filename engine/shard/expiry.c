@@ -38,12 +38,12 @@ static enum status resize(struct expiry *expiry, size_t capacity)
     return ST_OK;
 }
 
-enum status expiry_reserve(struct expiry *expiry)
+enum status expiry_reserve(struct expiry *expiry, size_t count)
 {
-    if (expiry->count < expiry->capacity) {
+    if (expiry->capacity - expiry->count >= count) {
         return ST_OK;
     }
-    size_t capacity = expiry->capacity + expiry->capacity / 2;
+    size_t capacity = expiry->capacity + expiry->capacity / 2 + count;
     return resize(expiry, capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity);
 }
 
@@ -104,7 +104,7 @@ bool expiry_take_due(struct expiry *expiry, int64_t now_ms, struct expiry_row *r
     return true;
 }
 
-bool expiry_stale(const struct expiry *expiry, uint64_t volatile_count)
+bool expiry_stale(const struct expiry *expiry, uint64_t needed_count)
 {
-    return expiry->count >= STALE_MIN && expiry->count / 2 > volatile_count;
+    return expiry->count >= STALE_MIN && expiry->count / 2 > needed_count;
 }

@@ -1,6 +1,7 @@
 #include "engine/shard/shard.h"
 
 #include "engine/base/check.h"
+#include "engine/value/fields.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -186,13 +187,46 @@ bool shard_free_some(struct shard *shard, size_t parts)
     return shard->dead_count > 0;
 }
 
+/* What the heap must learn of a value that is stored: the time of its earliest field, unless a row
+ * for this hash has it already. FIELDS_NEVER: nothing. */
+static int64_t wake_of(const struct entry *entry, const struct value *value)
+{
+    if (value->type != VALUE_HASH) {
+        return FIELDS_NEVER;
+    }
+    int64_t wake_ms = fields_earliest(value);
+    if (wake_ms != FIELDS_NEVER && entry != NULL && (entry->flags & ENTRY_WAKES) != 0) {
+        struct value old = entry_value(entry);
+        bool known =
+            (old.shape == VALUE_PACKED || old.root != NULL) && fields_noted(&old) == wake_ms;
+        wake_ms = known ? FIELDS_NEVER : wake_ms;
+    }
+    return wake_ms;
+}
+
+/* Marks the entry by what it holds now. */
+static void waking_mark(struct shard *shard, struct entry *entry, bool woke)
+{
+    struct value value = entry_value(entry);
+    bool wakes = value.type == VALUE_HASH && fields_earliest(&value) != FIELDS_NEVER;
+    entry->flags &= (uint8_t)~ENTRY_WAKES;
+    if (value.type == VALUE_HASH) {
+        fields_note(&value);
+        entry->flags |= wakes ? ENTRY_WAKES : 0;
+    }
+    shard->waking_count += (uint64_t)wakes - (uint64_t)woke;
+}
+
 enum status shard_store(struct shard *shard, const struct shard_key *key, struct entry *entry,
                         const struct value *value, int64_t expiry_ms, struct entry **entry_out)
 {
     struct shard_counters *counters = &shard->databases[key->database];
     bool is_volatile = expiry_ms != EXPIRY_NONE;
     int64_t old_expiry = entry == NULL ? EXPIRY_NONE : entry_expiry(entry);
-    if (is_volatile && old_expiry != expiry_ms && expiry_reserve(&shard->expiry) != ST_OK) {
+    int64_t wake_ms = wake_of(entry, value);
+    bool woke = entry != NULL && (entry->flags & ENTRY_WAKES) != 0;
+    size_t rows = (is_volatile && old_expiry != expiry_ms) + (wake_ms != FIELDS_NEVER);
+    if (rows > 0 && expiry_reserve(&shard->expiry, rows) != ST_OK) {
         return ST_NOMEM;
     }
     if (entry == NULL) {
@@ -232,6 +266,12 @@ enum status shard_store(struct shard *shard, const struct shard_key *key, struct
     if (is_volatile && old_expiry != expiry_ms) {
         expiry_add(&shard->expiry, expiry_ms, key->hash);
     }
+    if (wake_ms != FIELDS_NEVER) {
+        expiry_add(&shard->expiry, wake_ms, key->hash);
+    }
+    if (woke || value->type == VALUE_HASH) {
+        waking_mark(shard, entry, woke);
+    }
     *entry_out = entry;
     return ST_OK;
 }
@@ -241,6 +281,7 @@ void shard_remove(struct shard *shard, struct memtable *table, unsigned database
 {
     struct value value = entry_value(entry);
     bool is_volatile = entry_expiry(entry) != EXPIRY_NONE;
+    shard->waking_count -= (entry->flags & ENTRY_WAKES) != 0;
     memtable_remove(table, hash, entry);
     root_drop(shard, &value);
     entry_free(shard->slab, entry);

@@ -41,7 +41,8 @@ struct shard {
     unsigned index;
     struct slab *slab;
     struct expiry expiry;
-    uint64_t last_lsn; /* Of the last effect on any of its keys. */
+    uint64_t waking_count; /* Entries with ENTRY_WAKES. */
+    uint64_t last_lsn;     /* Of the last effect on any of its keys. */
     struct shard_counters databases[SHARD_DATABASES];
     _Atomic uint64_t dead_entries; /* Of dropped namespaces, not yet swept. */
     _Atomic uint64_t hits, misses, expired, lock_waits;

@@ -26,6 +26,7 @@ enum status txn_new(struct basin *basin, void (*wake)(void *ctx), void *ctx, str
     txn->keys = txn->inline_keys;
     txn->key_capacity = TXN_KEYS_INLINE;
     txn->waiter.wake = woken_by_shard;
+    arena_init(&txn->late_names);
     *txn_out = txn;
     return ST_OK;
 }
@@ -41,18 +42,32 @@ void txn_free(struct txn *txn)
     }
     free(txn->outside);
     free(txn->effects);
+    arena_deinit(&txn->late_names);
     buf_deinit(&txn->records);
     buf_deinit(&txn->scratch);
+    buf_deinit(&txn->late_name);
     free(txn);
+}
+
+/* splitmix64: S. Vigna, public domain description. */
+#define RANDOM_STEP 0x9E3779B97F4A7C15ull
+
+static uint64_t random_mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+    return z ^ (z >> 31);
 }
 
 void txn_begin(struct txn *txn, uint64_t now_ms, uint64_t seed)
 {
     CHECK(!txn->locked && txn->locked_count == 0 && txn->reserved == 0);
     txn->now_ms = now_ms;
-    txn->seed = seed;
-    txn->random_state = seed;
+    /* Seeds that follow each other, maybe at that very step, lead to sequences that do not. */
+    txn->seed = random_mix(seed + RANDOM_STEP);
+    txn->random_state = txn->seed;
     txn->key_count = 0;
+    txn->planned_count = 0;
     txn->whole = false;
     txn->leaves_ages = false;
     txn->shard_count = 0;
@@ -70,13 +85,14 @@ uint64_t txn_now_ms(const struct txn *txn)
     return txn->now_ms;
 }
 
-/* splitmix64: S. Vigna, public domain description. */
+const struct value_limits *txn_limits(const struct txn *txn)
+{
+    return &txn->basin->limits;
+}
+
 uint64_t txn_random(struct txn *txn)
 {
-    uint64_t z = txn->random_state += 0x9E3779B97F4A7C15ull;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-    return z ^ (z >> 31);
+    return random_mix(txn->random_state += RANDOM_STEP);
 }
 
 bool txn_changed(const struct txn *txn)
@@ -98,7 +114,7 @@ static void key_place(struct txn *txn, struct txn_key *key)
     key->version = 0;
 }
 
-static enum status key_add(struct txn *txn, unsigned database, struct bytes name)
+enum status txn_add_key(struct txn *txn, unsigned database, struct bytes name)
 {
     CHECK(database < BASIN_DATABASES);
     if (txn->key_count == txn->key_capacity) {
@@ -148,10 +164,11 @@ enum status txn_plan(struct txn *txn, unsigned database, struct bytes key)
         txn->namespace_epoch =
             atomic_load_explicit(&txn->basin->namespace_epoch, memory_order_acquire);
     }
-    enum status status = key_add(txn, database, key);
+    enum status status = txn_add_key(txn, database, key);
     if (status != ST_OK) {
         return status;
     }
+    txn->planned_count = txn->key_count;
     return txn_add_shard(txn, txn->keys[txn->key_count - 1].shard->index);
 }
 
@@ -173,11 +190,43 @@ enum status txn_plan_late(struct txn *txn, unsigned database, struct bytes key,
                           unsigned *number_out)
 {
     CHECK(txn->locked && txn->whole);
-    enum status status = key_add(txn, database, key);
+    enum status status = txn_add_key(txn, database, key);
     if (status == ST_OK) {
         *number_out = (unsigned)(txn->key_count - 1);
     }
     return status;
+}
+
+enum status txn_read_late(struct txn *txn, unsigned database, struct bytes key,
+                          struct value *value_out)
+{
+    unsigned number;
+    enum status status = txn_plan_late(txn, database, key, &number);
+    if (status != ST_OK) {
+        return status;
+    }
+    status = txn_read(txn, number, value_out);
+    if (status == ST_WAIT) {
+        /* Whoever brings it reads the name when the caller's memory is another's. */
+        char *name = arena_alloc(&txn->late_names, key.size);
+        if (name != NULL) {
+            memcpy(name, key.data, key.size);
+            txn->keys[number].place.name = bytes_of(name, key.size);
+            return ST_WAIT;
+        }
+        status = ST_NOMEM;
+    }
+    txn->key_count--;
+    return status;
+}
+
+/* A run begins: late keys are found anew. */
+static void late_keys_drop(struct txn *txn)
+{
+    if (txn->key_count > txn->planned_count) {
+        txn->key_count = txn->planned_count;
+        arena_reset(&txn->late_names);
+    }
 }
 
 /* The map of databases has moved since the plan: hashes and shards are other ones. */
@@ -210,6 +259,7 @@ void txn_unlock(struct txn *txn)
 enum status txn_lock(struct txn *txn)
 {
     CHECK(!txn->locked);
+    late_keys_drop(txn);
     if (txn->reserved < txn->base_reserved) { /* A retry: the reservation was given back. */
         uint64_t size = txn->base_reserved;
         txn->base_reserved = 0;
@@ -352,6 +402,7 @@ static void arrays_shrink(struct txn *txn)
 {
     buf_clear(&txn->records, RECORDS_KEEP);
     buf_clear(&txn->scratch, SCRATCH_KEEP);
+    buf_clear(&txn->late_name, SCRATCH_KEEP);
     if (txn->key_capacity > ARRAY_KEEP) {
         free(txn->keys);
         txn->keys = txn->inline_keys;
@@ -443,7 +494,12 @@ enum status txn_effect_open(struct txn *txn, enum record_op op, uint32_t namespa
     if (payload_size + key.size + RECORD_HEADER_SIZE > RECORD_SIZE_MAX) {
         return ST_LIMIT;
     }
-    return record_begin(&txn->records, op, namespace_id, key, payload_size, &txn->last_record);
+    size_t before = txn->last_record;
+    status = record_begin(&txn->records, op, namespace_id, key, payload_size, &txn->last_record);
+    if (status == ST_OK) {
+        txn->record_before = before;
+    }
+    return status;
 }
 
 enum status txn_effect_outside(struct txn *txn, struct bytes bytes)
@@ -479,6 +535,7 @@ void txn_effect_drop(struct txn *txn)
         txn->outside_size -= txn->outside[--txn->outside_count].bytes.size;
     }
     txn->records.size = txn->last_record;
+    txn->last_record = txn->record_before; /* W2: it may be the group's last after all. */
 }
 
 void txn_effect_close(struct txn *txn, uint32_t key, struct shard *shard, uint64_t hash)
@@ -489,7 +546,6 @@ void txn_effect_close(struct txn *txn, uint32_t key, struct shard *shard, uint64
         store_u32(txn->records.data + txn->last_record, (uint32_t)size);
     }
     CHECK(txn->effect_count < txn->effect_capacity);
-    txn->closed_record = txn->last_record;
     txn->effects[txn->effect_count++] = (struct txn_effect){group_size(txn), hash, shard, key};
     txn->changed = true;
 }
@@ -540,7 +596,7 @@ static uint64_t append(struct txn *txn)
     }
     /* W2: the first and the last record carry the marks of the group. */
     txn->records.data[5] |= RECORD_FIRST;
-    txn->records.data[txn->closed_record + 5] |= RECORD_LAST;
+    txn->records.data[txn->last_record + 5] |= RECORD_LAST;
     uint64_t lsn = wlog_append(txn->basin->log, txn->reserved, parts, count);
     txn->reserved = 0;
     if (parts != few) {

@@ -16,16 +16,23 @@ struct entry *txn_entry(struct txn *txn, struct txn_key *key)
     return key->entry;
 }
 
-static bool expired(const struct txn *txn, const struct entry *entry)
+bool txn_expired(const struct txn *txn, const struct entry *entry)
 {
     int64_t expiry = entry_expiry(entry);
-    return expiry != EXPIRY_NONE && expiry <= (int64_t)txn->now_ms;
+    if (expiry != EXPIRY_NONE && expiry <= (int64_t)txn->now_ms) {
+        return true;
+    }
+    if (__builtin_expect((entry->flags & ENTRY_WAKES) == 0, 1)) {
+        return false;
+    }
+    struct value value = entry_value(entry);
+    return fields_gone(&value, txn->now_ms);
 }
 
 struct entry *txn_live_entry(struct txn *txn, struct txn_key *key)
 {
     struct entry *entry = txn_entry(txn, key);
-    return entry != NULL && !expired(txn, entry) ? entry : NULL;
+    return entry != NULL && !txn_expired(txn, entry) ? entry : NULL;
 }
 
 /* W1: who reads this must wait for the log to cover it, and that the key is in this database
@@ -59,7 +66,7 @@ static enum status find(struct txn *txn, unsigned number, struct entry **entry_o
         return ST_WAIT;
     }
     note_read(txn, key, entry);
-    *entry_out = entry != NULL && !expired(txn, entry) ? entry : NULL;
+    *entry_out = entry != NULL && !txn_expired(txn, entry) ? entry : NULL;
     return ST_OK;
 }
 
@@ -173,7 +180,7 @@ enum status txn_prepare(struct txn *txn, unsigned number, struct entry **entry_o
     struct txn_key *key = key_at(txn, number);
     struct entry *entry = txn_entry(txn, key);
     *entry_out = entry;
-    if (entry == NULL || !expired(txn, entry)) {
+    if (entry == NULL || !txn_expired(txn, entry)) {
         CHECK(entry == NULL || (entry->flags & ENTRY_COLD) == 0 || key->pinned);
         return ST_OK;
     }
@@ -186,7 +193,7 @@ enum status txn_delete(struct txn *txn, unsigned number, bool *existed_out)
 {
     struct txn_key *key = key_at(txn, number);
     struct entry *entry = txn_entry(txn, key);
-    bool existed = entry != NULL && !expired(txn, entry);
+    bool existed = entry != NULL && !txn_expired(txn, entry);
     note_read(txn, key, entry);
     if (existed_out != NULL) {
         *existed_out = existed;

@@ -4,12 +4,15 @@
  *     txn_keys.c    find, read, put, delete, expire, rename, copy
  *     txn_change.c  what all typed changes have in common
  *     txn_values.c  typed changes: text, list, chunks
+ *     txn_hash.c    typed changes: hashes, and the expiry of their fields
+ *     txn_set.c     … of sets
  *     txn_scan.c    the whole keyspace
  *     loader.c      simulated misses: brings "cold" entries back a moment later
  */
 #ifndef BASIN_ENGINE_TXN_PRIVATE_H
 #define BASIN_ENGINE_TXN_PRIVATE_H
 
+#include "engine/base/arena.h"
 #include "engine/txn/store.h"
 #include "engine/wlog/record.h"
 
@@ -52,6 +55,8 @@ struct txn {
 
     struct txn_key *keys; /* inline_keys or heap */
     size_t key_count, key_capacity;
+    size_t planned_count;    /* Those that were planned before the lock. */
+    struct arena late_names; /* Of late keys that must be waited for. */
     struct txn_key inline_keys[TXN_KEYS_INLINE];
     bool whole;
     bool leaves_ages; /* txn_leave_ages */
@@ -71,13 +76,14 @@ struct txn {
     uint64_t outside_size;
     struct txn_effect *effects;
     size_t effect_count, effect_capacity;
-    size_t last_record;   /* Offset in records of the header opened last, maybe dropped since … */
-    size_t closed_record; /* … and of the last effect's. */
+    size_t last_record;   /* Offset in records of the last effect's header. */
+    size_t record_before; /* Of the one before an open record. */
     bool changed;
 
     uint64_t read_lsn; /* Highest LSN of what was read. */
     bool misses;
     struct buf scratch;
+    struct buf late_name; /* Of the key that txn_hash_expire_due plans. */
 
     /* Under waiting_mutex, or the shard's queue mutex for TXN_WAITS_SHARD. */
     enum txn_waiting waiting;
@@ -107,6 +113,7 @@ static inline bool txn_logs(const struct txn *txn)
     return txn->basin->log != NULL;
 }
 enum status txn_add_shard(struct txn *txn, unsigned index);
+enum status txn_add_key(struct txn *txn, unsigned database, struct bytes name);
 void txn_unlock(struct txn *txn);
 
 /* W1: the reply shows what this LSN did, and waits for it. */
@@ -119,6 +126,8 @@ static inline void txn_saw(struct txn *txn, uint64_t lsn)
 
 /* -- txn_keys.c ------------------------------------------------------------------------------- */
 
+/* Whether its time, or that of all that it holds, has come: it is absent to everybody. */
+bool txn_expired(const struct txn *txn, const struct entry *entry);
 /* The entry as it stands in the table, expired or not; NULL: none. */
 struct entry *txn_entry(struct txn *txn, struct txn_key *key);
 /* The same, but NULL when expired. */
@@ -135,6 +144,13 @@ enum status txn_log_put(struct txn *txn, unsigned number, const struct value *va
 /* Deletes an entry that may have no planned key: expiry. */
 enum status txn_delete_entry(struct txn *txn, uint32_t number, struct shard *shard,
                              struct memtable *table, uint64_t hash, struct entry *entry);
+
+/* -- txn_hash.c ------------------------------------------------------------------------------- */
+
+/* Background expiry: removes some fields whose time has come from a hash that stays. The txn has no
+ * other key; the shard of the hash is locked. *more_out: others are due. */
+enum status txn_hash_expire_due(struct txn *txn, struct shard *shard, struct memtable *table,
+                                uint64_t hash, struct entry *entry, bool *more_out);
 
 /* -- loader.c --------------------------------------------------------------------------------- */
 

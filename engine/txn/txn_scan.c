@@ -26,8 +26,7 @@ static bool entry_counts(const struct txn *txn, const struct entry *entry, uint3
     if (entry->namespace_id != namespace_id) {
         return false;
     }
-    int64_t expiry = entry_expiry(entry);
-    return expiry == EXPIRY_NONE || expiry > (int64_t)txn->now_ms;
+    return !txn_expired(txn, entry);
 }
 
 void txn_scan(struct txn *txn, unsigned database, uint64_t cursor, uint64_t count, txn_scan_fn fn,

@@ -59,6 +59,18 @@ size_t packed_entry_store(unsigned char *p, struct bytes element)
     return front + back_store(p + front, front);
 }
 
+size_t packed_entry_store_two(unsigned char *p, struct bytes head, struct bytes tail)
+{
+    size_t front = varint_store(p, head.size + tail.size);
+    memcpy(p + front, head.data, head.size);
+    front += head.size;
+    if (tail.size > 0) {
+        memcpy(p + front, tail.data, tail.size);
+    }
+    front += tail.size;
+    return front + back_store(p + front, front);
+}
+
 bool packed_verify(struct bytes block)
 {
     if (block.size < PACKED_HEADER_SIZE || block.size > PACKED_SIZE_MAX) {

@@ -38,6 +38,8 @@ size_t packed_entry_size(size_t element_size);
 
 /* Writes one entry of that size at p, for those who build a block themselves; gives its size. */
 size_t packed_entry_store(unsigned char *p, struct bytes element);
+/* The same for an element that is a head of at least one byte and a tail. */
+size_t packed_entry_store_two(unsigned char *p, struct bytes head, struct bytes tail);
 
 /* The element at index < count; lent as the block is. */
 struct bytes packed_at(struct bytes block, uint32_t index);

@@ -32,6 +32,8 @@ struct value_class {
 extern const struct value_class text_class;
 extern const struct value_class list_class;
 extern const struct value_class chunks_class;
+extern const struct value_class fields_class;
+extern const struct value_class set_class;
 extern const struct value_class stream_class;
 
 #endif

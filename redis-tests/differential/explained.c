@@ -12,6 +12,9 @@
     "Redis remembers how a string was made until it is loaded anew; Basin's encoding follows "     \
     "from "                                                                                        \
     "the content alone"
+#define SET_BY_CONTENT                                                                             \
+    "a set that was loaded anew, here after a crash, takes the encoding that its content calls "   \
+    "for"
 #define CURSOR                                                                                     \
     "7.0 reads cursors with strtoul, which takes signs, nothing at all and what follows a NUL; "   \
     "Basin takes the numbers that it gave out"
@@ -22,9 +25,16 @@
 static struct explained rows[] = {
     {"object encoding *", "$\"quicklist\"", "$\"listpack\"",
      "since 7.2 a list that fits one listpack is one", 0},
+    {"object encoding *", "$\"hashtable\"", "$\"listpack\"",
+     "a hash that shrank is packed again once it is loaded anew; only Basin is restarted", 0},
     {"object encoding *", "$\"raw\"", "$\"embstr\"", BY_CONTENT, 0},
     {"object encoding *", "$\"raw\"", "$\"int\"", BY_CONTENT, 0},
     {"object encoding *", "$\"embstr\"", "$\"int\"", BY_CONTENT, 0},
+    {"object encoding *", "$\"hashtable\"", "$\"listpack\"",
+     "since 7.2 a set, like a hash, may be a listpack", 0},
+    {"object encoding *", "$\"hashtable\"", "$\"intset\"", SET_BY_CONTENT, 0},
+    {"object encoding *", "$\"intset\"", "$\"hashtable\"",
+     "since 7.2 a SADD of more members than an intset may have makes a hashtable, new or not", 0},
     {"object refcount *", ":2147483647", ":1", "Redis shares small integers, Basin shares nothing",
      0},
     {"scan +*", "*", "-ERR invalid cursor", CURSOR, 0},
@@ -34,6 +44,21 @@ static struct explained rows[] = {
     {"scan .*", "*", "-ERR invalid cursor", CURSOR, 0},
     {"scan ", "*", "-ERR invalid cursor", CURSOR, 0},
     {"scan  *", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"hscan * +*", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"hscan * -*", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"hscan * 00*", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"hscan * 12.*", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"hscan * .*", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"hscan *  *", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"hscan * ", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"hscan KKKKKKKK*", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"hscan *novalues*", "-ERR syntax error", "*[*", "HSCAN NOVALUES came with 7.4", 0},
+    {"sscan * +*", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"sscan * -*", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"sscan * 12.*", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"sscan * .*", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"sscan * ", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"sscan *  *", "*", "-ERR invalid cursor", CURSOR, 0},
     {"lpos *rank -9223372036854775808*", "*",
      "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
      "since 7.2 LPOS refuses the one rank that has no positive counterpart", 0},

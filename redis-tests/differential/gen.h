@@ -28,6 +28,9 @@ enum judge {
     JUDGE_HELLO,     /* All of HELLO's map but version and id. */
     JUDGE_COMMAND,   /* COMMAND INFO: flags, categories and subcommands in any order. */
     JUDGE_PAIRS,     /* A map, its pairs in any order. */
+    JUDGE_COUNT,     /* The same type and count of elements. */
+    JUDGE_SCAN,      /* A cursor and pairs: if both have ended, the same pairs in any order. */
+    JUDGE_SCAN_ONES, /* A cursor and elements: likewise. */
     JUDGE_STREAM,    /* All but times and what 7.2 added: see judge_stream.c … */
     JUDGE_ENTRIES,   /* … and but the blocks that the entries lie in. */
 };
@@ -61,6 +64,7 @@ enum gen_scene {
     SCENE_RANDOMKEY = 1 << 1,
     SCENE_SHORT_EXPIRY = 1 << 2,
     SCENE_RAW_SESSION = 1 << 3,
+    SCENE_SETS = 1 << 4,
 };
 
 struct gen_family {
@@ -71,8 +75,8 @@ struct gen_family {
     bool fresh_start; /* After Basin's restart both begin with nothing. */
 };
 
-extern const struct gen_family gen_strings, gen_lists, gen_bitmaps, gen_hyperloglog, gen_keys,
-    gen_connection, gen_streams;
+extern const struct gen_family gen_strings, gen_lists, gen_hashes, gen_sets, gen_sort, gen_bitmaps,
+    gen_hyperloglog, gen_keys, gen_connection, gen_streams;
 
 #define GEN_ARGUMENTS_MAX 1200
 

@@ -172,9 +172,22 @@ static void put_lkey(struct gen *gen)
 {
     put_key_of(gen, 'l', 90);
 }
+/* Sets of anything, and sets that hold integers for the most part. */
+static void put_tkey(struct gen *gen)
+{
+    put_format(gen, "%c:%u", gen_chance(gen, 96) ? 't' : 'l', gen_below(gen, 24));
+}
+static void put_ikey(struct gen *gen)
+{
+    put_format(gen, "%c:%u", gen_chance(gen, 97) ? 'i' : 't', gen_below(gen, 10));
+}
 static void put_nkey(struct gen *gen)
 {
     put_key_of(gen, 'n', 88);
+}
+static void put_hkey(struct gen *gen)
+{
+    put_key_of(gen, 'h', 92);
 }
 static void put_ckey(struct gen *gen)
 {
@@ -388,6 +401,110 @@ static void put_sketch(struct gen *gen)
     gen_put(gen, bytes_of(data, size));
 }
 
+/* Of few different ones, so that sets meet; some at the limits of a listpack, some near integers.
+ */
+static void put_member(struct gen *gen)
+{
+    unsigned chance = gen_below(gen, 1000);
+    if (chance < 500) {
+        put_format(gen, "%c%u", (char)('a' + gen_below(gen, 3)), gen_below(gen, 90));
+    } else if (chance < 700) {
+        put_format(gen, "%d", (int)gen_below(gen, 60) - 10);
+    } else if (chance < 960) {
+        put_element(gen);
+    } else if (chance < 990) {
+        gen_put(gen, random_bytes(gen, 62 + gen_below(gen, 5)));
+    } else {
+        gen_put_hostile(gen);
+    }
+}
+
+/* Integers of every width, now and then what only looks like one. */
+static void put_imember(struct gen *gen)
+{
+    unsigned chance = gen_below(gen, 10000);
+    if (chance < 7000) {
+        put_format(gen, "%d", (int)gen_below(gen, 900) - 200);
+    } else if (chance < 8500) {
+        put_format(gen, "%d", (int)gen_below(gen, 100) * 1000 - 40000);
+    } else if (chance < 9900) {
+        put_format(gen, "%lld", (long long)(gen_below(gen, 60) + 1) << gen_below(gen, 58));
+    } else if (chance < 9970) {
+        put_format(gen, "%lld", (long long)gen_random(gen));
+    } else {
+        put_member(gen);
+    }
+}
+
+static void put_many(struct gen *gen, void (*put)(struct gen *gen))
+{
+    static const unsigned edges[] = {127, 128, 129, 200, 511, 512, 513};
+    unsigned count =
+        gen_chance(gen, 60) ? 20 + gen_below(gen, 120) : edges[gen_below(gen, COUNT_OF(edges))];
+    while (count-- > 0) {
+        put(gen);
+    }
+}
+static void put_members(struct gen *gen)
+{
+    put_many(gen, put_member);
+}
+static void put_imembers(struct gen *gen)
+{
+    put_many(gen, put_imember);
+}
+
+/* For SRANDMEMBER, which answers as many as it is asked for if they may repeat. */
+static void put_draws(struct gen *gen)
+{
+    static const char *const odd[] = {"", "x", "1.5", " 1", "99999999", "-9223372036854775808"};
+    if (gen_chance(gen, 90)) {
+        put_format(gen, "%d", (int)gen_below(gen, 120) - 50);
+    } else {
+        put_text(gen, odd[gen_below(gen, COUNT_OF(odd))]);
+    }
+}
+
+/* For SORT: lists of numbers for the most part, and the keys that weigh them. */
+static void put_okey(struct gen *gen)
+{
+    put_format(gen, "o:%u", gen_below(gen, 10));
+}
+static void put_wkey(struct gen *gen)
+{
+    put_format(gen, "w:%u", gen_below(gen, 40));
+}
+static void put_sortable(struct gen *gen)
+{
+    static const char *const odd[] = {"",  " 5",  "5 ",  "0x1f", "inf", "-inf",
+                                      "x", "nan", "1e3", "-0",   "abc", "007"};
+    unsigned chance = gen_below(gen, 1000);
+    if (chance < 600) {
+        put_format(gen, "%u", gen_below(gen, 40));
+    } else if (chance < 997) {
+        put_format(gen, "%d.%u", (int)gen_below(gen, 100) - 30, gen_below(gen, 4) * 25);
+    } else {
+        put_text(gen, odd[gen_below(gen, COUNT_OF(odd))]);
+    }
+}
+static void put_by(struct gen *gen)
+{
+    static const char *const patterns[] = {"w:*", "w:*",   "w:*", "none:*", "w:*->f",
+                                           "*",   "w:*->", "o:*", "w:3->*"};
+    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
+}
+static void put_got(struct gen *gen)
+{
+    static const char *const patterns[] = {"#", "#", "w:*", "w:*->f", "o:*", "w:3", "##"};
+    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
+}
+
+static void put_member_pattern(struct gen *gen)
+{
+    static const char *const patterns[] = {"*", "a*", "?1*", "[ab]?", "1*", "-*", "", "\\*"};
+    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
+}
+
 static void put_short(struct gen *gen)
 {
     size_t size = gen_below(gen, 40);
@@ -491,8 +608,51 @@ static void put_skey_value(struct gen *gen)
     put_value(gen);
 }
 
+/* Few enough to be met again, in small hashes; or of those that put_many_field_values makes. */
+static void put_field(struct gen *gen)
+{
+    unsigned chance = gen_below(gen, 100);
+    if (chance < 70) {
+        put_format(gen, "f%u", gen_below(gen, 12));
+    } else if (chance < 92) {
+        put_format(gen, "f%u", gen_below(gen, 1000));
+    } else {
+        put_value(gen);
+    }
+}
+
+static void put_field_value(struct gen *gen)
+{
+    put_field(gen);
+    put_value(gen);
+}
+
+/* A stretch of fields with short values: two or three of them pass hash-max-listpack-entries. */
+static void put_many_field_values(struct gen *gen)
+{
+    unsigned first = gen_below(gen, 800);
+    for (unsigned count = 20 + gen_below(gen, 280); count > 0; count--) {
+        put_format(gen, "f%u", first++);
+        put_short(gen);
+    }
+}
+
+static void put_field_pattern(struct gen *gen)
+{
+    static const char *const patterns[] = {"*", "f*", "f1", "f?", "f[1-3]*", "[^f]*", "nope", ""};
+    put_text(gen, patterns[gen_below(gen, COUNT_OF(patterns))]);
+}
+
+/* A modest count of either sign. */
+static void put_some(struct gen *gen)
+{
+    put_format(gen, "%d",
+               (int)gen_below(gen, gen_chance(gen, 80) ? 16 : 900) -
+                   (gen_chance(gen, 50) ? 300 : 6));
+}
+
 /* A count and that many keys, mostly. */
-static void put_counted_lkeys(struct gen *gen)
+static void put_counted(struct gen *gen, void (*put)(struct gen *gen))
 {
     unsigned count = 1 + gen_below(gen, 4);
     if (gen_chance(gen, 92)) {
@@ -501,8 +661,17 @@ static void put_counted_lkeys(struct gen *gen)
         put_count(gen);
     }
     for (unsigned i = 0; i < count; i++) {
-        put_lkey(gen);
+        put(gen);
     }
+}
+
+static void put_counted_lkeys(struct gen *gen)
+{
+    put_counted(gen, put_lkey);
+}
+static void put_counted_tkeys(struct gen *gen)
+{
+    put_counted(gen, gen_chance(gen, 70) ? put_tkey : put_ikey);
 }
 
 static void put_unknown(struct gen *gen)
@@ -539,16 +708,22 @@ static void put_name(struct gen *gen)
         "command|docs command|getkeys command|getkeysandflags command|info command|list "
         "config config|get config|resetstat config|rewrite config|set copy dbsize debug "
         "decr decrby del echo exists expire expireat expiretime flushall flushdb get "
-        "getbit getdel getex getrange getset hello incr incrby incrbyfloat info keys lastsave "
+        "getbit getdel getex getrange getset hdel hello hexists hget hgetall "
+        "hincrby hincrbyfloat hkeys hlen hmget hmset hrandfield hscan hset hsetnx hstrlen hvals "
+        "incr incrby incrbyfloat info keys lastsave "
         "lcs lindex linsert llen lmove lmpop lpop lpos lpush lpushx lrange lrem lset "
         "ltrim memory memory|usage mget move mset msetnx object object|encoding "
         "object|freq object|idletime object|refcount persist pexpire pexpireat "
         "pexpiretime pfadd pfcount pfdebug pfmerge ping psetex pttl quit randomkey rename renamenx "
         "reset "
         "role rpop "
-        "rpoplpush rpush rpushx save scan select set setbit setex setnx setrange shutdown "
-        "strlen substr swapdb time touch ttl type unlink wait xack xadd xautoclaim xclaim xdel "
-        "xgroup xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy "
+        "rpoplpush rpush rpushx sadd save scan scard sdiff sdiffstore sort sort_ro select set "
+        "setbit setex "
+        "setnx setrange shutdown sinter sintercard sinterstore sismember smembers "
+        "smismember smove spop srandmember srem sscan "
+        "strlen substr sunion sunionstore swapdb time touch ttl type unlink wait xack xadd "
+        "xautoclaim xclaim "
+        "xdel xgroup xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy "
         "xgroup|setid xinfo xinfo|consumers xinfo|groups xinfo|stream xlen xpending xrange xread "
         "xreadgroup xrevrange xsetid xtrim nope get|set config|nope";
     put_one_word(gen, names);
@@ -616,13 +791,32 @@ static const struct {
     {"key", put_key},
     {"skey", put_skey},
     {"lkey", put_lkey},
+    {"tkey", put_tkey},
+    {"ikey", put_ikey},
     {"nkey", put_nkey},
+    {"hkey", put_hkey},
     {"ckey", put_ckey},
+    {"field", put_field},
+    {"field_value", put_field_value},
+    {"many_field_values", put_many_field_values},
+    {"field_pattern", put_field_pattern},
+    {"some", put_some},
     {"value", put_value},
     {"element", put_element},
     {"pkey", put_pkey},
     {"crowd", put_crowd},
     {"sketch", put_sketch},
+    {"okey", put_okey},
+    {"wkey", put_wkey},
+    {"sortable", put_sortable},
+    {"by", put_by},
+    {"got", put_got},
+    {"member", put_member},
+    {"members", put_members},
+    {"imember", put_imember},
+    {"imembers", put_imembers},
+    {"draws", put_draws},
+    {"member_pattern", put_member_pattern},
     {"short", put_short},
     {"integer", put_integer},
     {"index", put_index},
@@ -643,6 +837,7 @@ static const struct {
     {"hostile", gen_put_hostile},
     {"skey_value", put_skey_value},
     {"counted_lkeys", put_counted_lkeys},
+    {"counted_tkeys", put_counted_tkeys},
     {"unknown", put_unknown},
     {"name", put_name},
     {"directive", put_directive},

@@ -106,12 +106,32 @@ static bool agree_commands(struct reply *theirs, struct reply *ours)
     return fine;
 }
 
-static bool agree(enum judge judge, struct reply *theirs, struct reply *ours)
+static bool agree_scan(struct reply *theirs, struct reply *ours, bool begins, uint32_t each)
+{
+    struct bytes end = bytes_of_text("0");
+    if (theirs->type != ours->type || theirs->count != ours->count || theirs->count != 2) {
+        return false;
+    }
+    if (!begins || !bytes_equal(theirs->items[0].text, end) ||
+        !bytes_equal(ours->items[0].text, end)) {
+        return theirs->items[1].type == ours->items[1].type;
+    }
+    return reply_equal(&theirs->items[1], &ours->items[1]) ||
+           agree_unordered(&theirs->items[1], &ours->items[1], each);
+}
+
+/* Only walks that begin must find the same: other cursors are each server's own. */
+static bool scan_begins(const struct judge_case *replies)
+{
+    return replies->argc > 2 && bytes_equal(replies->argv[2], bytes_of_text("0"));
+}
+
+static bool agree(const struct judge_case *replies, struct reply *theirs, struct reply *ours)
 {
     if (reply_is_error(theirs) || reply_is_error(ours)) {
         return false;
     }
-    switch (judge) {
+    switch (replies->judge) {
     case JUDGE_SECONDS:
         return near(theirs, ours, 1);
     case JUDGE_MS:
@@ -119,7 +139,16 @@ static bool agree(enum judge judge, struct reply *theirs, struct reply *ours)
     case JUDGE_UNORDERED:
         return agree_unordered(theirs, ours, 1);
     case JUDGE_PAIRS:
-        return agree_unordered(theirs, ours, 2);
+        /* Pairs of RESP3 that are no map are arrays of two. */
+        return agree_unordered(theirs, ours,
+                               theirs->count > 0 && theirs->items[0].type == '*' ? 1 : 2);
+    case JUDGE_COUNT:
+        return theirs->type == ours->type && theirs->count == ours->count &&
+               theirs->null == ours->null;
+    case JUDGE_SCAN:
+        return agree_scan(theirs, ours, scan_begins(replies), 2);
+    case JUDGE_SCAN_ONES:
+        return agree_scan(theirs, ours, scan_begins(replies), 1);
     case JUDGE_SHAPE:
         return theirs->type == ours->type;
     case JUDGE_HELLO:
@@ -142,7 +171,7 @@ bool judge_agrees(const struct judge_case *replies, struct arena *arena)
     }
     struct reply theirs, ours;
     if (reply_parse(replies->theirs, arena, &theirs) && reply_parse(replies->ours, arena, &ours) &&
-        agree(replies->judge, &theirs, &ours)) {
+        agree(replies, &theirs, &ours)) {
         return true;
     }
     return explained_finds(replies, arena);

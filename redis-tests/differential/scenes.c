@@ -144,16 +144,17 @@ static void key_sets_compare(struct stage *stage, const char *command, const str
 
 /* -- The whole keyspaces --------------------------------------------------------------------- */
 
-#define QUESTIONS 5
+#define QUESTIONS 6
 
 static size_t question(size_t which, struct bytes key, struct bytes *argv)
 {
-    static const char *const names[QUESTIONS] = {"TYPE", "PTTL", "GET", "LRANGE", "XINFO"};
+    static const char *const names[QUESTIONS] = {"TYPE",   "PTTL",     "GET",
+                                                 "LRANGE", "SMEMBERS", "XINFO"};
     argv[0] = bytes_of_text(names[which]);
     argv[1] = key;
     argv[2] = bytes_of_text("0");
     argv[3] = bytes_of_text("-1");
-    if (which == 4) {
+    if (which == 5) {
         argv[1] = bytes_of_text("STREAM");
         argv[2] = key;
         argv[3] = bytes_of_text("FULL");
@@ -180,9 +181,9 @@ static void compare_values(struct stage *stage, const struct reply *keys, size_t
     for (size_t i = 0; i < QUESTIONS * count; i++) {
         struct bytes key = keys[i / QUESTIONS].text;
         size_t argc = question(i % QUESTIONS, key, argv);
-        struct judge_case replies = {.judge = i % QUESTIONS == 1   ? JUDGE_MS
-                                              : i % QUESTIONS == 4 ? JUDGE_ENTRIES
-                                                                   : JUDGE_EXACT,
+        static const enum judge judges[QUESTIONS] = {
+            [1] = JUDGE_MS, [4] = JUDGE_UNORDERED, [5] = JUDGE_ENTRIES};
+        struct judge_case replies = {.judge = judges[i % QUESTIONS],
                                      .argv = argv,
                                      .argc = argc,
                                      .theirs = link_reply(side(stage, 0), i),
@@ -377,6 +378,146 @@ static void play_short_expiry(struct stage *stage, struct gen *gen)
     stage_run(stage);
 }
 
+/* -- Sets ------------------------------------------------------------------------------------ */
+
+static bool is_flat(const struct reply *reply)
+{
+    return (reply->type == '*' || reply->type == '~') && !reply->null;
+}
+
+static const struct reply *find_item(const struct reply *items, const struct reply *item)
+{
+    return items->count == 0
+               ? NULL
+               : bsearch(item, items->items, items->count, sizeof(items->items[0]), reply_compare);
+}
+
+/* What was drawn from the members (ordered): so many, all different, all of them members. */
+static bool fair_draw(const struct reply *members, struct reply *drawn, size_t wanted)
+{
+    wanted = wanted < members->count ? wanted : members->count;
+    bool fine = is_flat(drawn) && drawn->count == wanted;
+    if (fine && wanted > 0) {
+        qsort(drawn->items, drawn->count, sizeof(drawn->items[0]), reply_compare);
+    }
+    for (size_t i = 0; i < drawn->count && fine; i++) {
+        fine = find_item(members, &drawn->items[i]) != NULL &&
+               (i == 0 || !reply_equal(&drawn->items[i - 1], &drawn->items[i]));
+    }
+    return fine;
+}
+
+/* The reply of one server, in memory that stays until the scene ends. */
+static struct reply ask_side(struct stage *stage, size_t index, const struct bytes *argv,
+                             size_t argc)
+{
+    struct link *link = side(stage, index);
+    struct reply reply;
+    link_begin(link);
+    link_request(link, argv, argc);
+    const char *problem = link_exchange(&link, 1, EXCHANGE_MS);
+    if (problem != NULL) {
+        differential_die("%s: %s", side_names[index], problem);
+    }
+    struct bytes raw = link_reply(link, 0);
+    unsigned char *copy = arena_alloc(&stage->arena, raw.size);
+    if (copy == NULL ||
+        !reply_parse(bytes_of(memcpy(copy, raw.data, raw.size), raw.size), &stage->arena, &reply)) {
+        differential_die("a malformed reply of %s", side_names[index]);
+    }
+    return reply;
+}
+
+/* Basin draws by SRANDMEMBER and SPOP, which is judged by what the set holds; what it popped leaves
+ * the set of redis-server too, and both must be the same again. */
+static void draw_from_set(struct stage *stage, struct gen *gen, struct bytes key)
+{
+    char text[24];
+    struct bytes members[] = {bytes_of_text("SMEMBERS"), key};
+    struct reply held = ask_side(stage, 1, members, 2);
+    if (!is_flat(&held)) {
+        return; /* No set. */
+    }
+    qsort(held.items, held.count, sizeof(held.items[0]), reply_compare);
+    size_t wanted = gen_below(gen, (unsigned)held.count + 3);
+    snprintf(text, sizeof(text), "%zu", wanted);
+    struct bytes draw[] = {bytes_of_text("SRANDMEMBER"), key, bytes_of_text(text)};
+    for (size_t i = 0; i < 2; i++) {
+        draw[0] = bytes_of_text(i == 0 ? "SRANDMEMBER" : "SPOP");
+        struct reply drawn = ask_side(stage, 1, draw, 3);
+        if (!fair_draw(&held, &drawn, wanted)) {
+            differ(stage, draw, 3, &held, &drawn);
+        }
+        struct bytes *removal = arena_alloc(&gen->arena, (drawn.count + 2) * sizeof(*removal));
+        removal[0] = bytes_of_text("SREM");
+        removal[1] = key;
+        for (size_t j = 0; j < drawn.count; j++) {
+            removal[2 + j] = drawn.items[j].text;
+        }
+        if (i == 1 && drawn.count > 0) {
+            ask_side(stage, 0, removal, drawn.count + 2);
+        }
+    }
+    struct reply theirs = ask_side(stage, 0, members, 2), ours = ask_side(stage, 1, members, 2);
+    if (!is_flat(&theirs) || !is_flat(&ours) || theirs.count != ours.count) {
+        differ(stage, draw, 3, &theirs, &ours);
+        return;
+    }
+    qsort(theirs.items, theirs.count, sizeof(theirs.items[0]), reply_compare);
+    qsort(ours.items, ours.count, sizeof(ours.items[0]), reply_compare);
+    if (!reply_equal(&theirs, &ours)) {
+        differ(stage, draw, 3, &theirs, &ours);
+    }
+}
+
+/* All steps of an SSCAN on one server. */
+static void sscan(struct stage *stage, size_t index, struct bytes key, const struct bytes *options,
+                  size_t option_count, struct key_set *set)
+{
+    struct bytes argv[16] = {bytes_of_text("SSCAN"), key, bytes_of_text("0")};
+    memcpy(argv + 3, options, option_count * sizeof(*options));
+    for (size_t i = 0; i < SCAN_STEPS_MAX; i++) {
+        struct reply reply = ask_side(stage, index, argv, 3 + option_count);
+        if (reply.count != 2) {
+            return; /* No set. */
+        }
+        for (size_t j = 0; j < reply.items[1].count; j++) {
+            key_set_add(set, &reply.items[1].items[j], &stage->arena);
+        }
+        argv[2] = reply.items[0].text;
+        if (bytes_equal(argv[2], bytes_of_text("0"))) {
+            key_set_order(set);
+            return;
+        }
+    }
+    differential_die("an SSCAN of %s does not end", side_names[index]);
+}
+
+static void compare_sscans(struct stage *stage, struct gen *gen, struct bytes key)
+{
+    static const char *const templates[] = {"COUNT 3", "COUNT 1000", "MATCH member_pattern",
+                                            "MATCH member_pattern COUNT 7", "COUNT 100"};
+    struct gen_request options =
+        gen_template(gen, templates[gen_below(gen, sizeof(templates) / sizeof(templates[0]))]);
+    struct key_set sets[2] = {{0}};
+    for (size_t i = 0; i < 2; i++) {
+        sscan(stage, i, key, options.argv, options.argc, &sets[i]);
+    }
+    key_sets_compare(stage, "SSCAN", sets);
+    free(sets[0].keys);
+    free(sets[1].keys);
+}
+
+static void play_sets(struct stage *stage, struct gen *gen)
+{
+    select_both(stage, gen_below(gen, STAGE_LANES));
+    for (int i = 0; i < 12; i++) {
+        struct bytes key = gen_template(gen, i % 2 == 0 ? "SCARD tkey" : "SCARD ikey").argv[1];
+        compare_sscans(stage, gen, key);
+        draw_from_set(stage, gen, key);
+    }
+}
+
 /* -- Raw sessions ---------------------------------------------------------------------------- */
 
 /* Pieces of a session; some end it. {n} marks a place where nothing has to fit. */
@@ -542,7 +683,7 @@ void scenes_flush(struct stage *stage)
 void scenes_play(struct stage *stage, struct gen *gen, const struct gen_family *family)
 {
     static void (*const plays[])(struct stage * stage, struct gen * gen) = {
-        play_scan, play_randomkey, play_short_expiry, play_raw_session};
+        play_scan, play_randomkey, play_short_expiry, play_raw_session, play_sets};
     if (family->scenes == 0) {
         return;
     }

@@ -75,11 +75,26 @@ static void legacy_range(const struct command *command, int *first, int *last, i
     }
 }
 
+static void reply_unknown(struct resp_out *out, const char *name)
+{
+    resp_bulk_text(out, name);
+    resp_map(out, 2);
+    resp_bulk_text(out, "type");
+    resp_bulk_text(out, "unknown");
+    resp_bulk_text(out, "spec");
+    resp_map(out, 0);
+}
+
 static void reply_key_spec(struct resp_out *out, const struct key_spec *spec)
 {
     resp_map(out, 3);
     resp_bulk_text(out, "flags");
     reply_bits(out, spec->flags, key_flag_name, "");
+    if (spec->find == KEY_FIND_UNKNOWN) {
+        reply_unknown(out, "begin_search");
+        reply_unknown(out, "find_keys");
+        return;
+    }
     resp_bulk_text(out, "begin_search");
     resp_map(out, 2);
     resp_bulk_text(out, "type");

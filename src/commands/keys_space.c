@@ -66,21 +66,6 @@ enum status keys_keys(struct call *call)
     return gathering.status;
 }
 
-/* Unsigned decimal; larger ones than ours are taken and lead nowhere. */
-static bool cursor_read(struct bytes text, uint64_t *cursor_out)
-{
-    const unsigned char *digits = text.data;
-    uint64_t cursor = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (digits[i] < '0' || digits[i] > '9' || __builtin_mul_overflow(cursor, 10, &cursor) ||
-            __builtin_add_overflow(cursor, (uint64_t)(digits[i] - '0'), &cursor)) {
-            return false;
-        }
-    }
-    *cursor_out = cursor;
-    return text.size > 0;
-}
-
 static enum value_type type_read(struct bytes name)
 {
     for (enum value_type type = VALUE_NONE + 1; type < VALUE_TYPES; type++) {
@@ -122,11 +107,8 @@ enum status keys_scan(struct call *call)
     uint64_t cursor;
     struct gathering gathering;
     int64_t count;
-    if (!cursor_read(call->argv[1], &cursor)) {
-        resp_error(call->out, "ERR invalid cursor");
-        return ST_OK;
-    }
-    if (!scan_options_read(call, &gathering, &count)) {
+    if (!argument_cursor(call, call->argv[1], &cursor) ||
+        !scan_options_read(call, &gathering, &count)) {
         return ST_OK;
     }
     uint64_t next;

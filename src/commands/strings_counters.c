@@ -2,12 +2,6 @@
 #include "src/commands/strings_private.h"
 
 #include <math.h>
-#include <stdio.h>
-
-/* The longest number of a long double, written out in full. */
-#define FLOAT_TEXT_MAX (5 * 1024)
-/* Digits behind the point, as Redis keeps them. */
-#define FLOAT_DIGITS 17
 
 /* The number in the key, 0 where there is none. False: the error is written. */
 static bool number_read(struct call *call, const struct value *value, int64_t *number_out)
@@ -83,27 +77,6 @@ enum status strings_decrby(struct call *call)
     return add(call, -delta);
 }
 
-/* Writes without an exponent, without needless zeros; gives the length, 0 if there is no room. */
-static size_t float_text(long double number, char *text, size_t capacity)
-{
-    int written = snprintf(text, capacity, "%.*Lf", FLOAT_DIGITS, number);
-    if (written <= 0 || (size_t)written >= capacity) {
-        return 0;
-    }
-    size_t size = (size_t)written;
-    while (text[size - 1] == '0') {
-        size--;
-    }
-    if (text[size - 1] == '.') {
-        size--;
-    }
-    if (size == 2 && text[0] == '-' && text[1] == '0') {
-        text[0] = '0';
-        size = 1;
-    }
-    return size;
-}
-
 /* The float in the key, 0 where there is none. *read_out false: the error is written. */
 static enum status float_read(struct call *call, const struct value *value, long double *number_out,
                               bool *read_out)
@@ -118,7 +91,7 @@ static enum status float_read(struct call *call, const struct value *value, long
         return ST_OK;
     }
     uint64_t size = text_size(value);
-    if (size > FLOAT_TEXT_MAX) {
+    if (size > LONG_DOUBLE_TEXT_MAX) {
         resp_error(call->out, "ERR value is not a valid float");
         *read_out = false;
         return ST_OK;
@@ -154,11 +127,11 @@ enum status strings_incrbyfloat(struct call *call)
         resp_error(call->out, "ERR increment would produce NaN or Infinity");
         return ST_OK;
     }
-    char *text = arena_alloc(call->arena, FLOAT_TEXT_MAX);
+    char *text = arena_alloc(call->arena, LONG_DOUBLE_TEXT_MAX);
     if (text == NULL) {
         return ST_NOMEM;
     }
-    size_t size = float_text(number, text, FLOAT_TEXT_MAX);
+    size_t size = long_double_text(number, text, LONG_DOUBLE_TEXT_MAX);
     if (size == 0) {
         return ST_LIMIT;
     }

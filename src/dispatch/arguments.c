@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-/* Longer text is no number to Redis either. */
-#define LONG_DOUBLE_TEXT_MAX (5 * 1024)
+/* Digits behind the point that Redis writes. */
+#define LONG_DOUBLE_DIGITS 17
 
 /* ------------------------------------------------------------------------------------------
  * Arguments.
@@ -75,7 +75,7 @@ bool argument_timeout_ms(struct call *call, struct bytes argument, uint64_t *unt
     return true;
 }
 
-static bool long_double_parse(struct bytes text, long double *value_out)
+bool long_double_parse(struct bytes text, long double *value_out)
 {
     char copy[LONG_DOUBLE_TEXT_MAX];
     if (text.size == 0 || text.size >= sizeof(copy)) {
@@ -96,6 +96,69 @@ static bool long_double_parse(struct bytes text, long double *value_out)
         return false;
     }
     *value_out = value;
+    return true;
+}
+
+size_t long_double_text(long double number, char *text, size_t capacity)
+{
+    int written = snprintf(text, capacity, "%.*Lf", LONG_DOUBLE_DIGITS, number);
+    if (written <= 0 || (size_t)written >= capacity) {
+        return 0;
+    }
+    size_t size = (size_t)written;
+    while (text[size - 1] == '0') {
+        size--;
+    }
+    if (text[size - 1] == '.') {
+        size--;
+    }
+    if (size == 2 && text[0] == '-' && text[1] == '0') {
+        text[0] = '0';
+        size = 1;
+    }
+    return size;
+}
+
+/* Unsigned decimal; larger ones than ours are taken and lead nowhere. */
+bool argument_cursor(struct call *call, struct bytes argument, uint64_t *cursor_out)
+{
+    const unsigned char *digits = argument.data;
+    uint64_t cursor = 0;
+    bool sound = argument.size > 0;
+    for (size_t i = 0; i < argument.size && sound; i++) {
+        sound = digits[i] >= '0' && digits[i] <= '9' &&
+                !__builtin_mul_overflow(cursor, 10, &cursor) &&
+                !__builtin_add_overflow(cursor, (uint64_t)(digits[i] - '0'), &cursor);
+    }
+    if (!sound) {
+        resp_error(call->out, "ERR invalid cursor");
+    }
+    *cursor_out = cursor;
+    return sound;
+}
+
+#define SCAN_COUNT_DEFAULT 10
+
+bool argument_scan_options(struct call *call, size_t first, struct scan_options *options_out)
+{
+    *options_out = (struct scan_options){.everything = true, .count = SCAN_COUNT_DEFAULT};
+    for (size_t i = first; i < call->argc; i += 2) {
+        struct bytes word = call->argv[i];
+        int64_t count;
+        if (i + 1 < call->argc && argument_is(word, "count")) {
+            if (!argument_int64_range(call, call->argv[i + 1], 1, INT64_MAX, "ERR syntax error",
+                                      &count)) {
+                return false;
+            }
+            options_out->count = (uint64_t)count;
+        } else if (i + 1 < call->argc && argument_is(word, "match")) {
+            options_out->pattern = call->argv[i + 1];
+            options_out->everything = bytes_equal(options_out->pattern, bytes_of("*", 1));
+        } else {
+            reply_syntax_error(call);
+            return false;
+        }
+    }
     return true;
 }
 

@@ -80,9 +80,26 @@ bool argument_int64(struct call *call, struct bytes argument, int64_t *value_out
 /* The same, with bounds and its own error text ("ERR value is out of range, must be positive"). */
 bool argument_int64_range(struct call *call, struct bytes argument, int64_t min, int64_t max,
                           const char *error, int64_t *value_out);
+/* A cursor of SCAN and its like: unsigned decimal. Replies "ERR invalid cursor" and gives false
+ * otherwise. */
+bool argument_cursor(struct call *call, struct bytes argument, uint64_t *cursor_out);
+/* MATCH and COUNT, as they follow the cursor of SSCAN, HSCAN and ZSCAN. */
+struct scan_options {
+    struct bytes pattern;
+    bool everything; /* The pattern matches all. */
+    uint64_t count;
+};
+/* Reads them from argv[first] on. False: the error is written. */
+bool argument_scan_options(struct call *call, size_t first, struct scan_options *options_out);
 /* long double text as Redis reads it: no spaces, no nan; false with "ERR value is not a valid
  * float". */
 bool argument_long_double(struct call *call, struct bytes argument, long double *value_out);
+/* The same without a call, and without a word. */
+bool long_double_parse(struct bytes text, long double *value_out);
+/* Longer text is no number to Redis. */
+#define LONG_DOUBLE_TEXT_MAX (5 * 1024)
+/* Writes without an exponent, without needless zeros; gives the length, 0 if there is no room. */
+size_t long_double_text(long double number, char *text, size_t capacity);
 void reply_ok(struct call *call);
 void reply_syntax_error(struct call *call);
 void reply_wrong_type(struct call *call);

@@ -21,7 +21,8 @@
 static const struct command *const families[] = {
     connection_commands,    clients_commands, durability_commands,  administration_commands,
     introspection_commands, strings_commands, lists_commands,       bitmaps_commands,
-    hyperloglog_commands,   keys_commands,    collections_commands, streams_commands,
+    hyperloglog_commands,   keys_commands,    collections_commands, hashes_commands,
+    sets_commands,          sort_commands,    streams_commands,
 };
 
 static struct command *table;
@@ -96,8 +97,9 @@ static void row_check(const struct command *row)
     CHECK((row->flags & CMD_WRITE) == 0 || (row->flags & CMD_READONLY) == 0);
     for (size_t i = 0; i < KEY_SPECS_MAX; i++) {
         const struct key_spec *spec = &row->keys[i];
-        CHECK(spec->find == KEY_FIND_NONE || spec->keyword != NULL || spec->begin > 0);
-        CHECK(spec->find == KEY_FIND_NONE || spec->step > 0);
+        bool somewhere = spec->find == KEY_FIND_RANGE || spec->find == KEY_FIND_KEYNUM;
+        CHECK(!somewhere || spec->keyword != NULL || spec->begin > 0);
+        CHECK(!somewhere || spec->step > 0);
         CHECK((spec->flags & KEY_VARIABLE) == 0 || row->key_flags != NULL);
         CHECK(i == 0 || spec->find == KEY_FIND_NONE || row->keys[i - 1].find != KEY_FIND_NONE);
     }
@@ -298,6 +300,22 @@ static enum status spec_range(const struct key_spec *spec, const struct bytes *a
     return ST_OK;
 }
 
+/* The index of the key behind the last such keyword among SORT's options; 0: it is not there. */
+static size_t option_key(const char *keyword, const struct bytes *argv, size_t argc)
+{
+    size_t found = 0;
+    for (size_t i = 2; i < argc; i++) {
+        if (is_word(argv[i], "limit")) {
+            i += 2;
+        } else if (is_word(argv[i], "by") || is_word(argv[i], "get")) {
+            i++;
+        } else if (is_word(argv[i], keyword) && i + 1 < argc) {
+            found = i + 1;
+        }
+    }
+    return found;
+}
+
 enum status command_keys(const struct command *command, const struct bytes *argv, size_t argc,
                          struct command_key *keys_out, size_t *count_out)
 {
@@ -305,6 +323,13 @@ enum status command_keys(const struct command *command, const struct bytes *argv
     for (size_t i = 0; i < KEY_SPECS_MAX && command->keys[i].find != KEY_FIND_NONE; i++) {
         const struct key_spec *spec = &command->keys[i];
         if ((spec->flags & KEY_NOT_KEY) != 0) {
+            continue;
+        }
+        if (spec->find == KEY_FIND_UNKNOWN) {
+            size_t at = spec->keyword != NULL ? option_key(spec->keyword, argv, argc) : 0;
+            if (at > 0 && count < argc) {
+                keys_out[count++] = (struct command_key){.index = at, .flags = spec->flags};
+            }
             continue;
         }
         size_t begin = spec_begin(spec, argv, argc);

@@ -78,7 +78,12 @@ enum key_flag {
     KEY_VARIABLE = 1 << 10, /* variable_flags: see command_key_flags */
 };
 
-enum key_find { KEY_FIND_NONE, KEY_FIND_RANGE, KEY_FIND_KEYNUM };
+enum key_find {
+    KEY_FIND_NONE,
+    KEY_FIND_RANGE,
+    KEY_FIND_KEYNUM,
+    KEY_FIND_UNKNOWN, /* It follows `keyword` among the options of SORT; NULL: nobody can tell. */
+};
 
 /* Where keys stand. Begin: at index `begin`, or after the keyword searched from start_from
  * (negative: from the end). Range: up to `last` (relative to begin; negative: from the end), every

@@ -6,7 +6,7 @@
 
 static void add(struct expiry *expiry, int64_t at_ms, uint64_t hash)
 {
-    EXPECT_INT(expiry_reserve(expiry), ST_OK);
+    EXPECT_INT(expiry_reserve(expiry, 1), ST_OK);
     expiry_add(expiry, at_ms, hash);
 }
 

@@ -283,6 +283,32 @@ TEST(a_txn_that_waits_for_a_shard_holds_the_lower_ones_and_is_woken_by_the_unloc
     basin_close(basin);
 }
 
+/* The dispatcher's seeds are one step of the sequence apart. */
+TEST(txn_random_gives_unrelated_sequences_for_neighbouring_seeds)
+{
+    struct basin_options options = basin_options_default();
+    struct basin *store;
+    struct txn *txn;
+    uint64_t drawn[2][64];
+    options.dir = test_dir();
+    options.memory_only = true;
+    EXPECT(basin_open(&options, &store) == ST_OK);
+    EXPECT(txn_new(store, NULL, NULL, &txn) == ST_OK);
+    for (uint64_t i = 0; i < 2; i++) {
+        txn_begin(txn, 1000, 5 + i * 0x9e3779b97f4a7c15ull);
+        for (size_t j = 0; j < 64; j++) {
+            drawn[i][j] = txn_random(txn);
+        }
+    }
+    for (size_t j = 0; j < 64; j++) {
+        for (size_t k = 0; k < 64; k++) {
+            EXPECT(drawn[0][j] != drawn[1][k]);
+        }
+    }
+    txn_free(txn);
+    basin_close(store);
+}
+
 static enum status add_and_change_nothing(struct txn *txn, void *ctx)
 {
     struct bytes fields[] = {bytes_of_text("name"), bytes_of_text("value")};

@@ -2,6 +2,7 @@
 
 #include "engine/value/chunks.h"
 #include "engine/value/list.h"
+#include "engine/value/set.h"
 #include "engine/value/text.h"
 #include "tests/lib/test.h"
 
@@ -75,7 +76,9 @@ static bool same_content(const struct value *a, const struct value *b)
 
 static bool good(const struct value *value)
 {
-    return value->type == VALUE_LIST ? list_check(value) : value->type == VALUE_STRING;
+    return value->type == VALUE_LIST  ? list_check(value)
+           : value->type == VALUE_SET ? set_check(value)
+                                      : value->type == VALUE_STRING;
 }
 
 TEST(value_is_the_same_after_encode_and_decode)
