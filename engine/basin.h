@@ -35,6 +35,7 @@
 #include "engine/value/set_algebra.h"
 #include "engine/value/stream.h"
 #include "engine/value/text.h"
+#include "engine/value/zset.h"
 #include "engine/wlog/wlog.h"
 
 #define BASIN_DATABASES 16
@@ -223,6 +224,21 @@ enum status txn_set_add(struct txn *txn, unsigned number, const struct bytes *me
                         uint64_t *added_out);
 enum status txn_set_remove(struct txn *txn, unsigned number, const struct bytes *members,
                            size_t count, uint64_t *removed_out);
+/* Adds members or sets their scores (no NaN), one after the other, where `when` (bits of enum
+ * zset_when) allows it. Counts those that were new and those whose score changed. ST_NOMEM,
+ * ST_LIMIT: the first added_out + updated_out changes, from the front, stand. */
+enum status txn_zset_add(struct txn *txn, unsigned number, unsigned when,
+                         const struct zset_member *members, size_t count, uint64_t *added_out,
+                         uint64_t *updated_out);
+/* removed_out may be NULL. */
+enum status txn_zset_remove(struct txn *txn, unsigned number, const struct bytes *members,
+                            size_t count, uint64_t *removed_out);
+/* Removes the members with the ranks [rank, rank + count), which are there. */
+enum status txn_zset_cut(struct txn *txn, unsigned number, uint64_t rank, uint64_t count);
+/* A whole set, of members that are all different, in place of whatever was there; without members
+ * the key is deleted. Sorts the array. No expiry. Names may lie in other values that are read. */
+enum status txn_zset_put(struct txn *txn, unsigned number, struct zset_member *members,
+                         size_t count);
 
 /* How many of the chunks were new. */
 enum status txn_chunk_append(struct txn *txn, unsigned number, const struct bytes *chunks,

@@ -261,7 +261,10 @@ static enum status child_of_key(const struct clast *clast, const struct part *in
                                 uint32_t *index_out)
 {
     size_t below = inner_count_below(inner, key_mark, false);
-    size_t to = inner_count_below(inner, key_mark, true);
+    size_t to = below;
+    if (below < inner_count(inner) && mark_compare(inner_mark(inner, below), key_mark) == 0) {
+        to = inner_count_below(inner, key_mark, true);
+    }
     /* Children below … to - 1 share the key's mark: the last of them that does not begin behind the
      * key is the one, or the child before them all. */
     size_t first = below;
@@ -283,12 +286,29 @@ static enum status child_of_key(const struct clast *clast, const struct part *in
     return ST_OK;
 }
 
+/* Each probe of a bisection is a line of memory that is likely far away, and would be waited for
+ * alone. So the lines of the next probes, whichever way they go, are asked for together. */
+#define PROBES_AHEAD 3
+
+static void fetch_probes(const struct part *leaf, size_t first, size_t to, unsigned depth)
+{
+    if (first < to && depth > 0) {
+        size_t middle = first + (to - first) / 2;
+        leaf_prefetch(leaf, middle);
+        fetch_probes(leaf, first, middle, depth - 1);
+        fetch_probes(leaf, middle + 1, to, depth - 1);
+    }
+}
+
 static enum status slot_of_key(const struct clast *clast, struct part *leaf, struct bytes key,
                                struct mark key_mark, uint32_t *slot_out)
 {
     size_t first = 0;
     size_t to = leaf_count(leaf);
-    while (first < to) {
+    for (unsigned probe = 0; first < to; probe++) {
+        if (probe % PROBES_AHEAD == 0) {
+            fetch_probes(leaf, first, to, PROBES_AHEAD);
+        }
         size_t middle = first + (to - first) / 2;
         bool less;
         enum status status = entry_less(clast, leaf, middle, key, key_mark, &less);
@@ -322,6 +342,7 @@ enum status clast_seek_key(const struct clast *clast, struct bytes key, struct c
             return status;
         }
         if (i + 1 == clast->height) {
+            leaf_prefetch_slots(step->part, LEAF_SORTED_FETCH);
             status = slot_of_key(clast, step->part, key, key_mark, &step->index);
             return status == ST_OK ? path_settle(clast, path_out) : status;
         }
@@ -349,10 +370,7 @@ static enum status leaf_of_hash(const struct clast *clast, struct mark mark,
             return status;
         }
         if (i + 1 == clast->height) {
-            /* Header and tags: all of them are read, so let them come together. */
-            __builtin_prefetch(step->part);
-            __builtin_prefetch((const char *)step->part + 64);
-            __builtin_prefetch((const char *)step->part + 128);
+            leaf_prefetch_slots(step->part, LEAF_TAGGED_FETCH);
             return ST_OK;
         }
         size_t below = inner_count_below(step->part, mark, true);

@@ -121,6 +121,11 @@ struct leaf_entry leaf_at(const struct part *leaf, size_t slot)
     return entry;
 }
 
+void leaf_prefetch(const struct part *leaf, size_t slot)
+{
+    __builtin_prefetch(leaf->data + (slots(leaf)[slot] & ~SLOT_OVERFLOW));
+}
+
 size_t leaf_find_tag(const struct part *leaf, size_t slot, uint8_t tag)
 {
     size_t count = header(leaf)->count;

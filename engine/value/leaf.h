@@ -69,6 +69,18 @@ size_t leaf_cost_at(const struct part *leaf, size_t slot);
 
 /* slot < count. Inline bytes are lent until the leaf changes. */
 struct leaf_entry leaf_at(const struct part *leaf, size_t slot);
+/* Asks for the memory of a leaf's first bytes: header, slots, tags. As much as those of elements of
+ * some 30 bytes take (sorted), or of some 12 (tagged). */
+#define LEAF_SORTED_FETCH 256
+#define LEAF_TAGGED_FETCH 512
+static inline void leaf_prefetch_slots(const struct part *leaf, size_t size)
+{
+    for (size_t offset = 0; offset < size; offset += 64) {
+        __builtin_prefetch(leaf->data + offset);
+    }
+}
+/* Asks for the memory of an entry that will be looked at soon. */
+void leaf_prefetch(const struct part *leaf, size_t slot);
 /* The first slot from `slot` on with this tag, or count. */
 size_t leaf_find_tag(const struct part *leaf, size_t slot, uint8_t tag);
 /* slot ≤ count; leaf_used + leaf_cost ≤ LEAF_ROOM. The entry does not lie in this leaf. */

@@ -63,7 +63,7 @@ static enum status apply_add(struct applying *applying, struct bytes payload)
 {
     struct stream_id id;
     uint64_t count;
-    if (!id_take(&payload, &id) || !varint_take(&payload, &count) || count == 0 ||
+    if (!id_take(&payload, &id) || !shortest_take(&payload, &count) || count == 0 ||
         stream_id_compare(id, applying->stream->last) <= 0) {
         return ST_CORRUPT;
     }
@@ -105,7 +105,7 @@ static enum status apply_trim(struct applying *applying, struct bytes payload)
 {
     uint64_t count;
     unsigned keep;
-    if (!varint_take(&payload, &count) || !byte_take(&payload, &keep) || keep > 1 ||
+    if (!shortest_take(&payload, &count) || !byte_take(&payload, &keep) || keep > 1 ||
         payload.size > 0 || count == 0 || count > applying->stream->count) {
         return ST_CORRUPT;
     }

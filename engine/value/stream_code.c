@@ -162,7 +162,7 @@ static enum status decode_entry(struct decoding *decoding, struct stream_id *las
     struct stream *stream = decoding->stream;
     struct stream_id id;
     uint64_t count;
-    if (!take_id(&decoding->in, &id) || !varint_take(&decoding->in, &count) || count == 0 ||
+    if (!take_id(&decoding->in, &id) || !shortest_take(&decoding->in, &count) || count == 0 ||
         count > decoding->in.size || stream_id_compare(id, *last) <= 0 ||
         stream_id_compare(id, stream->last) > 0) {
         return ST_CORRUPT;
@@ -217,7 +217,7 @@ static enum status decode_pending(struct decoding *decoding, struct stream_group
     uint64_t index;
     uint64_t time;
     uint64_t deliveries;
-    if (!take_id(&decoding->in, &id) || !varint_take(&decoding->in, &index) ||
+    if (!take_id(&decoding->in, &id) || !shortest_take(&decoding->in, &index) ||
         index >= group->consumer_count || !take_u64(&decoding->in, &time) ||
         !take_u64(&decoding->in, &deliveries) || (!first && stream_id_compare(id, *before) <= 0)) {
         return ST_CORRUPT;
@@ -229,7 +229,7 @@ static enum status decode_pending(struct decoding *decoding, struct stream_group
 static enum status decode_group_content(struct decoding *decoding, struct stream_group *group)
 {
     uint64_t count;
-    if (!varint_take(&decoding->in, &count)) {
+    if (!shortest_take(&decoding->in, &count)) {
         return ST_CORRUPT;
     }
     struct bytes before = BYTES_NONE;
@@ -237,7 +237,7 @@ static enum status decode_group_content(struct decoding *decoding, struct stream
     for (uint64_t i = 0; i < count && status == ST_OK; i++) {
         status = decode_consumer(decoding, group, &before);
     }
-    if (status == ST_OK && !varint_take(&decoding->in, &count)) {
+    if (status == ST_OK && !shortest_take(&decoding->in, &count)) {
         status = ST_CORRUPT;
     }
     struct stream_id last = STREAM_ID_MIN;
@@ -276,7 +276,7 @@ static enum status decode_all(struct decoding *decoding)
 {
     struct stream *stream = decoding->stream;
     uint64_t count;
-    if (!varint_take(&decoding->in, &count) || !take_id(&decoding->in, &stream->last) ||
+    if (!shortest_take(&decoding->in, &count) || !take_id(&decoding->in, &stream->last) ||
         !take_id(&decoding->in, &stream->max_deleted) || !take_u64(&decoding->in, &stream->added)) {
         return ST_CORRUPT;
     }
@@ -288,7 +288,7 @@ static enum status decode_all(struct decoding *decoding)
     if (status == ST_OK) {
         status = node_close(decoding);
     }
-    if (status == ST_OK && !varint_take(&decoding->in, &count)) {
+    if (status == ST_OK && !shortest_take(&decoding->in, &count)) {
         status = ST_CORRUPT;
     }
     struct bytes before = BYTES_NONE;

@@ -98,11 +98,21 @@ static uint32_t listpack_sum(uint64_t a, uint64_t b)
 /* -- Items and fields -----------------------------------------------------------------------------
  */
 
+bool shortest_take(struct bytes *in, uint64_t *value_out)
+{
+    struct bytes rest = *in;
+    if (!varint_take(&rest, value_out) || in->size - rest.size != varint_size(*value_out)) {
+        return false;
+    }
+    *in = rest;
+    return true;
+}
+
 bool sized_take(struct bytes *in, struct bytes *out)
 {
     struct bytes rest = *in;
     uint64_t size;
-    if (!varint_take(&rest, &size) || size > rest.size) {
+    if (!shortest_take(&rest, &size) || size > rest.size) {
         return false;
     }
     *out = bytes_slice(rest, 0, (size_t)size);

@@ -34,6 +34,7 @@ extern const struct value_class list_class;
 extern const struct value_class chunks_class;
 extern const struct value_class fields_class;
 extern const struct value_class set_class;
+extern const struct value_class zset_class;
 extern const struct value_class stream_class;
 
 #endif

@@ -32,8 +32,8 @@ struct arguments {
 };
 
 static const struct gen_family *const families[] = {
-    &gen_strings, &gen_lists,       &gen_hashes, &gen_sets,       &gen_sort,
-    &gen_bitmaps, &gen_hyperloglog, &gen_keys,   &gen_connection, &gen_streams};
+    &gen_strings, &gen_lists,   &gen_hashes,      &gen_sets, &gen_sorted_sets, &gen_geo,
+    &gen_sort,    &gen_bitmaps, &gen_hyperloglog, &gen_keys, &gen_connection,  &gen_streams};
 #define FAMILY_COUNT (sizeof(families) / sizeof(families[0]))
 
 static void round_together(struct stage *stage, struct gen *gen, const struct gen_family *family)
@@ -113,13 +113,11 @@ static unsigned run_family(const struct arguments *arguments, const struct gen_f
 
 static _Noreturn void usage(void)
 {
-    fprintf(
-        stderr,
-        "usage: differential strings|lists|hashes|sets|sort|bitmaps|hyperloglog|keys|connection|"
-        "all "
-        "[--commands N] [--seed S]\n"
-        "       [--misses] [--appendonly no] [--workers N] [--server PROGRAM]\n"
-        "       [--differences N] [-v]\n");
+    fprintf(stderr, "usage: differential "
+                    "strings|lists|hashes|sets|sorted_sets|geo|sort|bitmaps|hyperloglog|keys|"
+                    "connection|all [--commands N] [--seed S]\n"
+                    "       [--misses] [--appendonly no] [--workers N] [--server PROGRAM]\n"
+                    "       [--differences N] [-v]\n");
     exit(2);
 }
 

@@ -18,6 +18,7 @@
 #define CURSOR                                                                                     \
     "7.0 reads cursors with strtoul, which takes signs, nothing at all and what follows a NUL; "   \
     "Basin takes the numbers that it gave out"
+#define WITHSCORE "since 7.2 ZRANK and ZREVRANK take WITHSCORE"
 #define FEWER_COMMANDS "Basin has fewer commands than Redis"
 #define FEWER_DIRECTIVES "Basin has fewer directives than Redis"
 #define GETKEYS_ARITY "since 7.2 COMMAND GETKEYS takes a command without arguments too"
@@ -59,9 +60,12 @@ static struct explained rows[] = {
     {"sscan * .*", "*", "-ERR invalid cursor", CURSOR, 0},
     {"sscan * ", "*", "-ERR invalid cursor", CURSOR, 0},
     {"sscan *  *", "*", "-ERR invalid cursor", CURSOR, 0},
+    {"zscan *", "*", "-ERR invalid cursor", CURSOR, 0},
     {"lpos *rank -9223372036854775808*", "*",
      "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
      "since 7.2 LPOS refuses the one rank that has no positive counterpart", 0},
+    {"zrank *", "-ERR wrong number of arguments for 'zrank' command", "*", WITHSCORE, 0},
+    {"zrevrank *", "-ERR wrong number of arguments for 'zrevrank' command", "*", WITHSCORE, 0},
     {"client setinfo*", "-ERR unknown subcommand '*'. Try CLIENT HELP.", "*",
      "CLIENT SETINFO came with 7.2", 0},
     {"client no-touch*", "-ERR unknown subcommand '*'. Try CLIENT HELP.", "*",

@@ -75,8 +75,8 @@ struct gen_family {
     bool fresh_start; /* After Basin's restart both begin with nothing. */
 };
 
-extern const struct gen_family gen_strings, gen_lists, gen_hashes, gen_sets, gen_sort, gen_bitmaps,
-    gen_hyperloglog, gen_keys, gen_connection, gen_streams;
+extern const struct gen_family gen_strings, gen_lists, gen_hashes, gen_sets, gen_sorted_sets,
+    gen_geo, gen_sort, gen_bitmaps, gen_hyperloglog, gen_keys, gen_connection, gen_streams;
 
 #define GEN_ARGUMENTS_MAX 1200
 

@@ -6,6 +6,7 @@
  */
 #include "redis-tests/differential/gen_arguments.h"
 
+#include "redis-tests/differential/gen_places.h"
 #include "redis-tests/differential/gen_stream_arguments.h"
 #include "redis-tests/differential/link.h"
 
@@ -33,8 +34,7 @@ static void put_text(struct gen *gen, const char *text)
     gen_put(gen, bytes_of_text(text));
 }
 
-__attribute__((format(printf, 2, 3))) static void put_format(struct gen *gen, const char *format,
-                                                             ...)
+void gen_put_format(struct gen *gen, const char *format, ...)
 {
     char text[128];
     va_list arguments;
@@ -94,6 +94,11 @@ static const struct bytes hostile[] = {
     TEXT("["),
     TEXT("ASYNC"),
     TEXT("LEN"),
+    TEXT("WITHSCORES"),
+    TEXT("WEIGHTS"),
+    TEXT("LIMIT"),
+    TEXT("("),
+    TEXT("(5"),
     TEXT("IDX"),
     TEXT("LT"),
     TEXT("GT"),
@@ -160,7 +165,7 @@ static void put_key_of(struct gen *gen, char pool, unsigned percent)
         put_odd_key(gen);
     } else {
         char type = chance < percent ? pool : pools[gen_below(gen, 3)];
-        put_format(gen, "%c:%u", type, gen_below(gen, pool == 'l' ? 24 : 40));
+        gen_put_format(gen, "%c:%u", type, gen_below(gen, pool == 'l' ? 24 : 40));
     }
 }
 
@@ -175,11 +180,11 @@ static void put_lkey(struct gen *gen)
 /* Sets of anything, and sets that hold integers for the most part. */
 static void put_tkey(struct gen *gen)
 {
-    put_format(gen, "%c:%u", gen_chance(gen, 96) ? 't' : 'l', gen_below(gen, 24));
+    gen_put_format(gen, "%c:%u", gen_chance(gen, 96) ? 't' : 'l', gen_below(gen, 24));
 }
 static void put_ikey(struct gen *gen)
 {
-    put_format(gen, "%c:%u", gen_chance(gen, 97) ? 'i' : 't', gen_below(gen, 10));
+    gen_put_format(gen, "%c:%u", gen_chance(gen, 97) ? 'i' : 't', gen_below(gen, 10));
 }
 static void put_nkey(struct gen *gen)
 {
@@ -191,7 +196,7 @@ static void put_hkey(struct gen *gen)
 }
 static void put_ckey(struct gen *gen)
 {
-    put_format(gen, "%c:%u", gen_chance(gen, 94) ? 'c' : 'l', gen_below(gen, 12));
+    gen_put_format(gen, "%c:%u", gen_chance(gen, 94) ? 'c' : 'l', gen_below(gen, 12));
 }
 static void put_key(struct gen *gen)
 {
@@ -203,9 +208,9 @@ static void put_integer(struct gen *gen)
 {
     unsigned chance = gen_below(gen, 100);
     if (chance < 60) {
-        put_format(gen, "%d", (int)gen_below(gen, 2000) - 1000);
+        gen_put_format(gen, "%d", (int)gen_below(gen, 2000) - 1000);
     } else if (chance < 80) {
-        put_format(gen, "%lld", (long long)gen_random(gen) >> gen_below(gen, 63));
+        gen_put_format(gen, "%lld", (long long)gen_random(gen) >> gen_below(gen, 63));
     } else {
         gen_put_hostile(gen);
     }
@@ -215,9 +220,9 @@ static void put_index(struct gen *gen)
 {
     unsigned chance = gen_below(gen, 100);
     if (chance < 75) {
-        put_format(gen, "%d", (int)gen_below(gen, 26) - 10);
+        gen_put_format(gen, "%d", (int)gen_below(gen, 26) - 10);
     } else if (chance < 92) {
-        put_format(gen, "%d", (int)gen_below(gen, 20000) - 8000);
+        gen_put_format(gen, "%d", (int)gen_below(gen, 20000) - 8000);
     } else {
         gen_put_hostile(gen);
     }
@@ -227,9 +232,9 @@ static void put_count(struct gen *gen)
 {
     unsigned chance = gen_below(gen, 100);
     if (chance < 80) {
-        put_format(gen, "%u", gen_below(gen, 8));
+        gen_put_format(gen, "%u", gen_below(gen, 8));
     } else if (chance < 90) {
-        put_format(gen, "%d", (int)gen_below(gen, 400) - 100);
+        gen_put_format(gen, "%d", (int)gen_below(gen, 400) - 100);
     } else {
         gen_put_hostile(gen);
     }
@@ -240,9 +245,9 @@ static void put_offset(struct gen *gen)
     static const unsigned edges[] = {43, 44, 45, 255, 256, 4095, 4096, 8192, 16384, 70000};
     unsigned chance = gen_below(gen, 100);
     if (chance < 70) {
-        put_format(gen, "%u", gen_below(gen, 60));
+        gen_put_format(gen, "%u", gen_below(gen, 60));
     } else if (chance < 85) {
-        put_format(gen, "%u", edges[gen_below(gen, COUNT_OF(edges))]);
+        gen_put_format(gen, "%u", edges[gen_below(gen, COUNT_OF(edges))]);
     } else {
         gen_put_hostile(gen);
     }
@@ -254,14 +259,14 @@ static void put_bit(struct gen *gen)
     static const unsigned edges[] = {44, 256, 4096, 8192, 16384, 32768, 70000};
     unsigned chance = gen_below(gen, 100);
     if (chance < 60) {
-        put_format(gen, "%u", gen_below(gen, 200));
+        gen_put_format(gen, "%u", gen_below(gen, 200));
     } else if (chance < 82) {
-        put_format(gen, "%u", gen_below(gen, 8000));
+        gen_put_format(gen, "%u", gen_below(gen, 8000));
     } else if (chance < 95) {
         unsigned edge = chance < 92 ? edges[gen_below(gen, 3)] : edges[gen_below(gen, 7)];
-        put_format(gen, "%u", edge * 8 + gen_below(gen, 40) - 20);
+        gen_put_format(gen, "%u", edge * 8 + gen_below(gen, 40) - 20);
     } else if (chance < 98) {
-        put_format(gen, "-%u", gen_below(gen, 200));
+        gen_put_format(gen, "-%u", gen_below(gen, 200));
     } else {
         gen_put_hostile(gen);
     }
@@ -273,9 +278,9 @@ static void put_bit_field(struct gen *gen)
     if (gen_chance(gen, 70)) {
         put_bit(gen);
     } else if (gen_chance(gen, 95)) {
-        put_format(gen, "#%u", gen_below(gen, gen_chance(gen, 90) ? 20 : 3000));
+        gen_put_format(gen, "#%u", gen_below(gen, gen_chance(gen, 90) ? 20 : 3000));
     } else {
-        put_format(gen, "#%d", (int)gen_below(gen, 20) - 10);
+        gen_put_format(gen, "#%d", (int)gen_below(gen, 20) - 10);
     }
 }
 
@@ -308,8 +313,8 @@ static void put_float(struct gen *gen)
                                          "-0.0",
                                          "0.30000000000000004"};
     if (gen_chance(gen, 50)) {
-        put_format(gen, "%.*f", (int)gen_below(gen, 8),
-                   (double)(int)gen_below(gen, 20000) / 7 - 900);
+        gen_put_format(gen, "%.*f", (int)gen_below(gen, 8),
+                       (double)(int)gen_below(gen, 20000) / 7 - 900);
     } else if (gen_chance(gen, 70)) {
         put_text(gen, floats[gen_below(gen, COUNT_OF(floats))]);
     } else {
@@ -346,7 +351,7 @@ static void put_value(struct gen *gen)
 static void put_element(struct gen *gen)
 {
     if (gen_chance(gen, 70)) {
-        put_format(gen, "%c", (char)('a' + gen_below(gen, 6)));
+        gen_put_format(gen, "%c", (char)('a' + gen_below(gen, 6)));
     } else {
         put_value(gen);
     }
@@ -355,7 +360,7 @@ static void put_element(struct gen *gen)
 static void put_pkey(struct gen *gen)
 {
     if (gen_chance(gen, 94)) {
-        put_format(gen, "p:%u", gen_below(gen, 24));
+        gen_put_format(gen, "p:%u", gen_below(gen, 24));
     } else {
         put_key(gen);
     }
@@ -369,7 +374,7 @@ static void put_crowd(struct gen *gen)
                      : chance < 90 ? gen_below(gen, 40)
                                    : gen_below(gen, GEN_ARGUMENTS_MAX - 10);
     for (unsigned i = 0; i < count; i++) {
-        put_format(gen, "%u", gen_below(gen, 1u << (4 + gen_below(gen, 20))));
+        gen_put_format(gen, "%u", gen_below(gen, 1u << (4 + gen_below(gen, 20))));
     }
 }
 
@@ -407,9 +412,9 @@ static void put_member(struct gen *gen)
 {
     unsigned chance = gen_below(gen, 1000);
     if (chance < 500) {
-        put_format(gen, "%c%u", (char)('a' + gen_below(gen, 3)), gen_below(gen, 90));
+        gen_put_format(gen, "%c%u", (char)('a' + gen_below(gen, 3)), gen_below(gen, 90));
     } else if (chance < 700) {
-        put_format(gen, "%d", (int)gen_below(gen, 60) - 10);
+        gen_put_format(gen, "%d", (int)gen_below(gen, 60) - 10);
     } else if (chance < 960) {
         put_element(gen);
     } else if (chance < 990) {
@@ -424,13 +429,13 @@ static void put_imember(struct gen *gen)
 {
     unsigned chance = gen_below(gen, 10000);
     if (chance < 7000) {
-        put_format(gen, "%d", (int)gen_below(gen, 900) - 200);
+        gen_put_format(gen, "%d", (int)gen_below(gen, 900) - 200);
     } else if (chance < 8500) {
-        put_format(gen, "%d", (int)gen_below(gen, 100) * 1000 - 40000);
+        gen_put_format(gen, "%d", (int)gen_below(gen, 100) * 1000 - 40000);
     } else if (chance < 9900) {
-        put_format(gen, "%lld", (long long)(gen_below(gen, 60) + 1) << gen_below(gen, 58));
+        gen_put_format(gen, "%lld", (long long)(gen_below(gen, 60) + 1) << gen_below(gen, 58));
     } else if (chance < 9970) {
-        put_format(gen, "%lld", (long long)gen_random(gen));
+        gen_put_format(gen, "%lld", (long long)gen_random(gen));
     } else {
         put_member(gen);
     }
@@ -459,7 +464,7 @@ static void put_draws(struct gen *gen)
 {
     static const char *const odd[] = {"", "x", "1.5", " 1", "99999999", "-9223372036854775808"};
     if (gen_chance(gen, 90)) {
-        put_format(gen, "%d", (int)gen_below(gen, 120) - 50);
+        gen_put_format(gen, "%d", (int)gen_below(gen, 120) - 50);
     } else {
         put_text(gen, odd[gen_below(gen, COUNT_OF(odd))]);
     }
@@ -468,11 +473,11 @@ static void put_draws(struct gen *gen)
 /* For SORT: lists of numbers for the most part, and the keys that weigh them. */
 static void put_okey(struct gen *gen)
 {
-    put_format(gen, "o:%u", gen_below(gen, 10));
+    gen_put_format(gen, "o:%u", gen_below(gen, 10));
 }
 static void put_wkey(struct gen *gen)
 {
-    put_format(gen, "w:%u", gen_below(gen, 40));
+    gen_put_format(gen, "w:%u", gen_below(gen, 40));
 }
 static void put_sortable(struct gen *gen)
 {
@@ -480,9 +485,9 @@ static void put_sortable(struct gen *gen)
                                       "x", "nan", "1e3", "-0",   "abc", "007"};
     unsigned chance = gen_below(gen, 1000);
     if (chance < 600) {
-        put_format(gen, "%u", gen_below(gen, 40));
+        gen_put_format(gen, "%u", gen_below(gen, 40));
     } else if (chance < 997) {
-        put_format(gen, "%d.%u", (int)gen_below(gen, 100) - 30, gen_below(gen, 4) * 25);
+        gen_put_format(gen, "%d.%u", (int)gen_below(gen, 100) - 30, gen_below(gen, 4) * 25);
     } else {
         put_text(gen, odd[gen_below(gen, COUNT_OF(odd))]);
     }
@@ -519,9 +524,9 @@ static void put_short(struct gen *gen)
 static void put_seconds(struct gen *gen)
 {
     if (gen_chance(gen, 85)) {
-        put_format(gen, "%llu", 100000000ull + gen_random(gen) % 900000000ull);
+        gen_put_format(gen, "%llu", 100000000ull + gen_random(gen) % 900000000ull);
     } else if (gen_chance(gen, 50)) {
-        put_format(gen, "%d", -(int)gen_below(gen, 1000000));
+        gen_put_format(gen, "%d", -(int)gen_below(gen, 1000000));
     } else {
         gen_put_hostile(gen);
     }
@@ -530,9 +535,9 @@ static void put_seconds(struct gen *gen)
 static void put_milliseconds(struct gen *gen)
 {
     if (gen_chance(gen, 85)) {
-        put_format(gen, "%llu", 100000000000ull + gen_random(gen) % 900000000000ull);
+        gen_put_format(gen, "%llu", 100000000000ull + gen_random(gen) % 900000000000ull);
     } else if (gen_chance(gen, 50)) {
-        put_format(gen, "%d", -(int)gen_below(gen, 1000000));
+        gen_put_format(gen, "%d", -(int)gen_below(gen, 1000000));
     } else {
         gen_put_hostile(gen);
     }
@@ -542,9 +547,9 @@ static void put_milliseconds(struct gen *gen)
 static void put_at_of(struct gen *gen, const char *rest)
 {
     if (gen_chance(gen, 80)) {
-        put_format(gen, "%llu%s", 5000000000ull + gen_below(gen, 40), rest);
+        gen_put_format(gen, "%llu%s", 5000000000ull + gen_below(gen, 40), rest);
     } else if (gen_chance(gen, 60)) {
-        put_format(gen, "%u%s", 1000000 + gen_below(gen, 1000000000), rest);
+        gen_put_format(gen, "%u%s", 1000000 + gen_below(gen, 1000000000), rest);
     } else {
         gen_put_hostile(gen);
     }
@@ -572,9 +577,9 @@ static void put_pattern(struct gen *gen)
 static void put_db(struct gen *gen)
 {
     if (gen_chance(gen, 80)) {
-        put_format(gen, "%u", gen_below(gen, 4));
+        gen_put_format(gen, "%u", gen_below(gen, 4));
     } else if (gen_chance(gen, 60)) {
-        put_format(gen, "%u", gen_below(gen, 20));
+        gen_put_format(gen, "%u", gen_below(gen, 20));
     } else {
         gen_put_hostile(gen);
     }
@@ -613,9 +618,9 @@ static void put_field(struct gen *gen)
 {
     unsigned chance = gen_below(gen, 100);
     if (chance < 70) {
-        put_format(gen, "f%u", gen_below(gen, 12));
+        gen_put_format(gen, "f%u", gen_below(gen, 12));
     } else if (chance < 92) {
-        put_format(gen, "f%u", gen_below(gen, 1000));
+        gen_put_format(gen, "f%u", gen_below(gen, 1000));
     } else {
         put_value(gen);
     }
@@ -632,7 +637,7 @@ static void put_many_field_values(struct gen *gen)
 {
     unsigned first = gen_below(gen, 800);
     for (unsigned count = 20 + gen_below(gen, 280); count > 0; count--) {
-        put_format(gen, "f%u", first++);
+        gen_put_format(gen, "f%u", first++);
         put_short(gen);
     }
 }
@@ -646,9 +651,9 @@ static void put_field_pattern(struct gen *gen)
 /* A modest count of either sign. */
 static void put_some(struct gen *gen)
 {
-    put_format(gen, "%d",
-               (int)gen_below(gen, gen_chance(gen, 80) ? 16 : 900) -
-                   (gen_chance(gen, 50) ? 300 : 6));
+    gen_put_format(gen, "%d",
+                   (int)gen_below(gen, gen_chance(gen, 80) ? 16 : 900) -
+                       (gen_chance(gen, 50) ? 300 : 6));
 }
 
 /* A count and that many keys, mostly. */
@@ -656,7 +661,7 @@ static void put_counted(struct gen *gen, void (*put)(struct gen *gen))
 {
     unsigned count = 1 + gen_below(gen, 4);
     if (gen_chance(gen, 92)) {
-        put_format(gen, "%u", count);
+        gen_put_format(gen, "%u", count);
     } else {
         put_count(gen);
     }
@@ -725,7 +730,11 @@ static void put_name(struct gen *gen)
         "xautoclaim xclaim "
         "xdel xgroup xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy "
         "xgroup|setid xinfo xinfo|consumers xinfo|groups xinfo|stream xlen xpending xrange xread "
-        "xreadgroup xrevrange xsetid xtrim nope get|set config|nope";
+        "xreadgroup xrevrange xsetid xtrim nope get|set config|nope "
+        "zadd zcard zcount zdiff zdiffstore zincrby zinter zintercard zinterstore zlexcount zmpop "
+        "zmscore zpopmax zpopmin zrandmember zrange zrangebylex zrangebyscore zrangestore zrem "
+        "zremrangebylex zremrangebyrank zremrangebyscore zrevrange zrevrangebylex "
+        "zrevrangebyscore zscan zscore zunion zunionstore";
     put_one_word(gen, names);
 }
 
@@ -842,6 +851,22 @@ static const struct {
     {"name", put_name},
     {"directive", put_directive},
     {"setting", put_setting},
+    {"gkey", gen_put_gkey},
+    {"hgkey", gen_put_hgkey},
+    {"rkey", gen_put_rkey},
+    {"dkey", gen_put_dkey},
+    {"hgmember", gen_put_hgmember},
+    {"place_hgmember", gen_put_place_hgmember},
+    {"gmember", gen_put_gmember},
+    {"place", gen_put_place},
+    {"place_member", gen_put_place_member},
+    {"unit", gen_put_unit},
+    {"radius", gen_put_radius},
+    {"circle", gen_put_circle},
+    {"box", gen_put_box},
+    {"place_center", gen_put_place_center},
+    {"center", gen_put_center},
+    {"limit", gen_put_limit},
 };
 
 bool gen_put_kind(struct gen *gen, struct bytes kind)
@@ -852,5 +877,5 @@ bool gen_put_kind(struct gen *gen, struct bytes kind)
             return true;
         }
     }
-    return gen_put_stream_kind(gen, kind);
+    return gen_put_zset_kind(gen, kind) || gen_put_stream_kind(gen, kind);
 }

@@ -14,7 +14,11 @@ unsigned char *gen_room(struct gen *gen, size_t size);
 void gen_put(struct gen *gen, struct bytes argument);
 /* Adds one that brings out what a careless parser does. */
 void gen_put_hostile(struct gen *gen);
+/* Adds what the format gives. */
+[[gnu::format(printf, 2, 3)]] void gen_put_format(struct gen *gen, const char *format, ...);
 /* Adds one of the kind (some kinds: several). False: no such kind. */
 bool gen_put_kind(struct gen *gen, struct bytes kind);
+/* The same of the kinds that only sorted sets have: gen_arguments_zset.c. */
+bool gen_put_zset_kind(struct gen *gen, struct bytes kind);
 
 #endif

@@ -144,31 +144,42 @@ static void key_sets_compare(struct stage *stage, const char *command, const str
 
 /* -- The whole keyspaces --------------------------------------------------------------------- */
 
-#define QUESTIONS 6
+/* What is asked of every key; wrong types answer the same error. */
+static const struct {
+    const char *name;
+    const char *before;       /* The key; NULL: nothing. */
+    const char *arguments[3]; /* Behind the key. */
+    enum judge judge;
+} questions[] = {
+    {"TYPE", NULL, {NULL}, JUDGE_EXACT},
+    {"PTTL", NULL, {NULL}, JUDGE_MS},
+    {"GET", NULL, {NULL}, JUDGE_EXACT},
+    {"LRANGE", NULL, {"0", "-1"}, JUDGE_EXACT},
+    {"HGETALL", NULL, {NULL}, JUDGE_PAIRS},
+    {"SMEMBERS", NULL, {NULL}, JUDGE_UNORDERED},
+    {"ZRANGE", NULL, {"0", "-1", "WITHSCORES"}, JUDGE_EXACT},
+    {"XINFO", "STREAM", {"FULL", "COUNT", "0"}, JUDGE_ENTRIES},
+};
+#define QUESTIONS (sizeof(questions) / sizeof(questions[0]))
+#define QUESTION_ARGC_MAX 6
 
 static size_t question(size_t which, struct bytes key, struct bytes *argv)
 {
-    static const char *const names[QUESTIONS] = {"TYPE",   "PTTL",     "GET",
-                                                 "LRANGE", "SMEMBERS", "XINFO"};
-    argv[0] = bytes_of_text(names[which]);
-    argv[1] = key;
-    argv[2] = bytes_of_text("0");
-    argv[3] = bytes_of_text("-1");
-    if (which == 5) {
-        argv[1] = bytes_of_text("STREAM");
-        argv[2] = key;
-        argv[3] = bytes_of_text("FULL");
-        argv[4] = bytes_of_text("COUNT");
-        argv[5] = bytes_of_text("0");
-        return 6;
+    size_t argc = 0;
+    argv[argc++] = bytes_of_text(questions[which].name);
+    if (questions[which].before != NULL) {
+        argv[argc++] = bytes_of_text(questions[which].before);
     }
-    return which == 3 ? 4 : 2;
+    argv[argc++] = key;
+    for (size_t i = 0; i < 3 && questions[which].arguments[i] != NULL; i++) {
+        argv[argc++] = bytes_of_text(questions[which].arguments[i]);
+    }
+    return argc;
 }
 
-/* Values are asked for as of every type: wrong ones answer the same error. */
 static void compare_values(struct stage *stage, const struct reply *keys, size_t count)
 {
-    struct bytes argv[6];
+    struct bytes argv[QUESTION_ARGC_MAX];
     begin_control(stage);
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < QUESTIONS; j++) {
@@ -181,9 +192,7 @@ static void compare_values(struct stage *stage, const struct reply *keys, size_t
     for (size_t i = 0; i < QUESTIONS * count; i++) {
         struct bytes key = keys[i / QUESTIONS].text;
         size_t argc = question(i % QUESTIONS, key, argv);
-        static const enum judge judges[QUESTIONS] = {
-            [1] = JUDGE_MS, [4] = JUDGE_UNORDERED, [5] = JUDGE_ENTRIES};
-        struct judge_case replies = {.judge = judges[i % QUESTIONS],
+        struct judge_case replies = {.judge = questions[i % QUESTIONS].judge,
                                      .argv = argv,
                                      .argc = argc,
                                      .theirs = link_reply(side(stage, 0), i),

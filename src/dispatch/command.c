@@ -22,7 +22,8 @@ static const struct command *const families[] = {
     connection_commands,    clients_commands, durability_commands,  administration_commands,
     introspection_commands, strings_commands, lists_commands,       bitmaps_commands,
     hyperloglog_commands,   keys_commands,    collections_commands, hashes_commands,
-    sets_commands,          sort_commands,    streams_commands,
+    sets_commands,          sort_commands,    sorted_sets_commands, geo_commands,
+    streams_commands,
 };
 
 static struct command *table;

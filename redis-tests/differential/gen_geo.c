@@ -1,0 +1,73 @@
+/* Places: every command of the family, every option; points near each other and all over the earth,
+ * by the poles and the date line; sets of a few members and of thousands.
+ *
+ * What COUNT leaves of equally distant members is open in Redis, so searches with COUNT look at
+ * sets whose members lie in different places (gkey). Sets of distances, taken as places, do not
+ * (dkey): those are searched without. */
+#include "redis-tests/differential/gen.h"
+
+static const struct gen_row rows[] = {
+    ROW(44, "GEOADD gkey place_member+ place_member+"),
+    ROW(8, "GEOADD gkey <NX|XX|CH> place_member+"),
+    ROW(3, "GEOADD gkey <NX|XX|CH|junk|hostile> place_member+"),
+    ROW(10, "GEOADD hgkey place_hgmember+ place_hgmember+ place_hgmember+"),
+    ROW(12, "GEOPOS gkey gmember+"),
+    ROW(4, "GEOPOS (dkey|hgkey|rkey) gmember+"),
+    ROW(12, "GEOHASH gkey gmember+"),
+    ROW(4, "GEOHASH (dkey|hgkey|rkey) gmember+"),
+    ROW(16, "GEODIST gkey gmember gmember"),
+    ROW(10, "GEODIST gkey gmember gmember (unit|unit|unit|junk|M KM)"),
+    ROW(4, "GEODIST (dkey|rkey) gmember gmember unit"),
+    ROW(30, "GEOSEARCH gkey center (circle|box) <ASC|DESC|WITHCOORD|WITHDIST|WITHHASH>"),
+    ROW(24, "GEOSEARCH gkey (circle|box) center <ASC|DESC|COUNT count|COUNT limit ANY|WITHDIST>"),
+    ROW(20, "GEOSEARCH gkey center (circle|box) COUNT limit <ASC|DESC|ANY|WITHDIST|WITHCOORD>"),
+    ROW(8, "GEOSEARCH hgkey place_center (circle|box) COUNT limit <DESC|ANY|WITHDIST|WITHCOORD>"),
+    ROW(4, "GEOSEARCH hgkey place_center (circle|box) <ASC|DESC|WITHHASH|WITHDIST|WITHCOORD>"),
+    ROW(6, "GEOSEARCH dkey center (circle|box) <ASC|DESC|WITHHASH|WITHDIST|WITHCOORD>"),
+    ROW(6, "GEOSEARCH rkey center (circle|box) <ASC|DESC|COUNT limit|WITHDIST|WITHCOORD>"),
+    ROW(6, "GEOSEARCH gkey <center|circle|box|ASC|ANY|COUNT count|junk|hostile> <center|circle>"),
+    ROW(12, "GEOSEARCHSTORE rkey gkey center (circle|box) <ASC|DESC|COUNT limit|COUNT count ANY>"),
+    ROW(2, "GEOSEARCHSTORE rkey hgkey place_center (circle|box) <ASC|COUNT limit|COUNT limit ANY>"),
+    ROW(1, "GEOSEARCHSTORE gkey gkey place_center (circle|box) <ASC|DESC|COUNT limit>"),
+    ROW(3, "GEOSEARCHSTORE rkey gkey center (circle|box) <WITHDIST|WITHCOORD|WITHHASH|ANY|junk>"),
+    ROW_ONLY(8, "GEOSEARCHSTORE dkey gkey center (circle|box) STOREDIST <ASC|COUNT limit|DESC>",
+             JUDGE_EXACT, GEN_RIGHT),
+    ROW(3, "GEOSEARCHSTORE dkey dkey center (circle|box) STOREDIST <ASC|DESC>"),
+    ROW_ONLY(2, "GEOSEARCHSTORE dkey hgkey place_center (circle|box) STOREDIST", JUDGE_EXACT,
+             GEN_RIGHT),
+    ROW(14, "GEORADIUS gkey place radius <WITHDIST|WITHCOORD|WITHHASH|ASC|DESC|COUNT limit>"),
+    ROW(6, "GEORADIUS gkey place radius <STORE rkey|ASC|COUNT limit|COUNT limit ANY>"),
+    ROW_ONLY(4, "GEORADIUS gkey place radius <STORE dkey|STOREDIST dkey|ASC|COUNT limit>",
+             JUDGE_EXACT, GEN_RIGHT),
+    ROW(3, "GEORADIUS gkey place radius <ANY|COUNT count|WITHDIST|STORE rkey|junk|circle|center>"),
+    ROW(8, "GEORADIUS_RO gkey place radius <WITHDIST|WITHCOORD|WITHHASH|ASC|DESC|COUNT limit>"),
+    ROW(2, "GEORADIUS_RO gkey place radius <STORE rkey|ANY|COUNT count|ASC>"),
+    ROW(14, "GEORADIUSBYMEMBER gkey gmember radius <WITHDIST|WITHCOORD|WITHHASH|DESC|COUNT limit>"),
+    ROW(6, "GEORADIUSBYMEMBER gkey gmember radius <STORE rkey|ASC|COUNT limit|COUNT limit ANY>"),
+    ROW_ONLY(4, "GEORADIUSBYMEMBER gkey gmember radius <STORE dkey|STOREDIST dkey|ASC>",
+             JUDGE_EXACT, GEN_RIGHT),
+    ROW(8, "GEORADIUSBYMEMBER_RO gkey gmember radius <WITHDIST|WITHCOORD|ASC|DESC|COUNT limit>"),
+    ROW(2, "GEORADIUSBYMEMBER_RO gkey gmember radius <STORE rkey|ANY|COUNT count|center>"),
+    ROW(4, "ZADD dkey float gmember"),
+    ROW(4, "ZREM gkey gmember+"),
+    ROW(4, "ZRANGE gkey 0 -1 WITHSCORES"),
+    ROW(4, "ZRANGE (dkey|rkey) 0 -1 WITHSCORES"),
+    ROW(2, "ZCARD hgkey"),
+    ROW(4, "OBJECT ENCODING (gkey|rkey|dkey)"),
+    ROW_ONLY(1, "DEL gkey", JUDGE_EXACT, GEN_RIGHT),
+    ROW(1, "DEL dkey+"),
+    ROW(1, "SET (rkey|dkey) short"),
+    ROW(1, "SET skey short"),
+    ROW(2, "EXPIRE gkey seconds"),
+    ROW_AS(2, "PTTL gkey", JUDGE_MS),
+    ROW(1, "COPY gkey gkey REPLACE"),
+    ROW(2, "COMMAND GETKEYS GEORADIUS gkey place radius <STORE gkey|STOREDIST gkey|ASC|COUNT 1>"),
+    ROW_AS(1,
+           "COMMAND INFO (GEOADD|GEOPOS|GEODIST|GEOHASH|GEOSEARCH|GEOSEARCHSTORE|GEORADIUS|"
+           "GEORADIUS_RO|GEORADIUSBYMEMBER|GEORADIUSBYMEMBER_RO)",
+           JUDGE_COMMAND),
+    ROWS_END,
+};
+
+const struct gen_family gen_geo = {
+    .name = "geo", .rows = rows, .scenes = SCENE_SHORT_EXPIRY, .spoilt_percent = 6};
