@@ -33,6 +33,7 @@
 #include "engine/value/fields.h"
 #include "engine/value/list.h"
 #include "engine/value/set_algebra.h"
+#include "engine/value/stream.h"
 #include "engine/value/text.h"
 #include "engine/value/zset.h"
 #include "engine/wlog/wlog.h"
@@ -242,6 +243,46 @@ enum status txn_zset_put(struct txn *txn, unsigned number, struct zset_member *m
 /* How many of the chunks were new. */
 enum status txn_chunk_append(struct txn *txn, unsigned number, const struct bytes *chunks,
                              size_t count, uint64_t *new_out);
+
+/* Streams: see the operations in stream.h. Those on a group or a consumer need the group to be
+ * there; those from deliver on make the consumer, and draw times from the txn's now. */
+struct stream_member {
+    struct bytes group, consumer;
+};
+/* count pairs of name and value; the ID is above the last one. */
+enum status txn_stream_add(struct txn *txn, unsigned number, struct stream_id id,
+                           const struct bytes *fields, size_t count);
+enum status txn_stream_delete(struct txn *txn, unsigned number, const struct stream_id *ids,
+                              size_t count, uint64_t *deleted_out);
+/* 0 < count ≤ entries; keep: see stream_trim_count. */
+enum status txn_stream_trim(struct txn *txn, unsigned number, uint64_t count, bool keep);
+/* last is not below any entry. */
+enum status txn_stream_set_id(struct txn *txn, unsigned number, struct stream_id last,
+                              uint64_t added, struct stream_id max_deleted);
+/* create: a group that is not there, also in a stream that is not there; else one that is. */
+enum status txn_stream_group_set(struct txn *txn, unsigned number, bool create, struct bytes group,
+                                 struct stream_id last, int64_t entries_read);
+enum status txn_stream_group_destroy(struct txn *txn, unsigned number, struct bytes group,
+                                     uint64_t *destroyed_out);
+enum status txn_stream_consumer_create(struct txn *txn, unsigned number,
+                                       struct stream_member member, uint64_t *created_out);
+enum status txn_stream_consumer_delete(struct txn *txn, unsigned number,
+                                       struct stream_member member, uint64_t *pending_out);
+/* IDs ascend, from above the group's last delivered; unheld: they do not become pending. */
+enum status txn_stream_deliver(struct txn *txn, unsigned number, struct stream_member member,
+                               bool unheld, const struct stream_id *ids, size_t count);
+enum status txn_stream_redeliver(struct txn *txn, unsigned number, struct stream_member member,
+                                 const struct stream_id *ids, size_t count);
+enum status txn_stream_ack(struct txn *txn, unsigned number, struct bytes group,
+                           const struct stream_id *ids, size_t count, uint64_t *acked_out);
+struct stream_claim {
+    struct stream_id id;
+    int64_t time_ms;
+    uint64_t deliveries;
+};
+enum status txn_stream_claim(struct txn *txn, unsigned number, struct stream_member member,
+                             struct stream_id last, const struct stream_claim *claims,
+                             size_t count);
 
 /* -- The whole keyspace: after txn_plan_all ---------------------------------------------------- */
 

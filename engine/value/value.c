@@ -14,8 +14,9 @@
 #include "engine/value/value_class.h"
 
 static const struct value_class *const classes[VALUE_TYPES] = {
-    [VALUE_STRING] = &text_class, [VALUE_LIST] = &list_class, [VALUE_CHUNKS] = &chunks_class,
-    [VALUE_HASH] = &fields_class, [VALUE_SET] = &set_class,   [VALUE_ZSET] = &zset_class,
+    [VALUE_STRING] = &text_class,   [VALUE_LIST] = &list_class, [VALUE_CHUNKS] = &chunks_class,
+    [VALUE_HASH] = &fields_class,   [VALUE_SET] = &set_class,   [VALUE_ZSET] = &zset_class,
+    [VALUE_STREAM] = &stream_class,
 };
 
 static const struct value_class *class_of(const struct value *value)

@@ -35,5 +35,6 @@ extern const struct value_class chunks_class;
 extern const struct value_class fields_class;
 extern const struct value_class set_class;
 extern const struct value_class zset_class;
+extern const struct value_class stream_class;
 
 #endif

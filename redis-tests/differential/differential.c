@@ -33,7 +33,7 @@ struct arguments {
 
 static const struct gen_family *const families[] = {
     &gen_strings, &gen_lists,   &gen_hashes,      &gen_sets, &gen_sorted_sets, &gen_geo,
-    &gen_sort,    &gen_bitmaps, &gen_hyperloglog, &gen_keys, &gen_connection};
+    &gen_sort,    &gen_bitmaps, &gen_hyperloglog, &gen_keys, &gen_connection,  &gen_streams};
 #define FAMILY_COUNT (sizeof(families) / sizeof(families[0]))
 
 static void round_together(struct stage *stage, struct gen *gen, const struct gen_family *family)
@@ -96,6 +96,9 @@ static unsigned run_family(const struct arguments *arguments, const struct gen_f
         if (due(stage.commands, RESTART_EVERY, &restarted) && arguments->restarts) {
             stage_restart(&stage);
             scenes_compare_keyspaces(&stage);
+            if (family->fresh_start) {
+                scenes_flush(&stage);
+            }
         }
     }
     scenes_compare_keyspaces(&stage);

@@ -84,6 +84,14 @@ static struct explained rows[] = {
      GETKEYS_ARITY, 0},
     {"config set*maxmemory-policy nope*", "-ERR * - argument(s) must be one of the following: *",
      "-ERR * - only noeviction is built*", "Basin has one policy, so it cannot list Redis's", 0},
+    {"xadd *", "-ERR Elements are too large to be stored",
+     "-ERR The ID specified in XADD is equal or smaller than the target stream top item",
+     "7.0 words the error of ms-* after the last sequence number by chance", 0},
+    {"xsetid *", "*",
+     "-ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
+     "since 7.2 XSETID refuses an ID below the greatest deleted one", 0},
+    {"xread *+*", "-ERR Invalid stream ID specified as stream command argument", "*",
+     "since 7.4 + asks XREAD for the last entry", 0},
 };
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 #define TEXT_LIMIT 2000

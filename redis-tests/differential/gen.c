@@ -11,6 +11,7 @@
 void gen_init(struct gen *gen, uint64_t seed)
 {
     gen->state = (seed + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    gen->stream_ms = 1000000;
     gen->argc = 0;
     arena_init(&gen->arena);
     for (int i = 0; i < 8; i++) {
@@ -283,6 +284,28 @@ static bool too_costly(const struct gen *gen)
     return false;
 }
 
+/* IDs drawn from the clock differ, and a read that waits takes the time of many; BLOCK comes only
+ * where it is refused before that. */
+static bool waits_or_draws(const struct gen *gen)
+{
+    bool adds = is(gen->argv[0], "xadd") && gen->argc > 1 && !is(gen->argv[1], "y:1");
+    bool reads = is(gen->argv[0], "xread") || is(gen->argv[0], "xreadgroup");
+    for (size_t i = 2; adds && i < gen->argc; i++) {
+        if (is(gen->argv[i], "*")) {
+            return true;
+        }
+    }
+    for (size_t i = 1; reads && i < gen->argc; i++) {
+        bool refused =
+            i + 1 < gen->argc && (is(gen->argv[i + 1], "x") || is(gen->argv[i + 1], "-1") ||
+                                  is(gen->argv[i + 1], "1.5"));
+        if (is(gen->argv[i], "block") && !refused) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* -- Requests -------------------------------------------------------------------------------- */
 
 static const struct gen_row *choose(struct gen *gen, const struct gen_family *family, bool alone)
@@ -326,7 +349,7 @@ struct gen_request gen_request(struct gen *gen, const struct gen_family *family,
                 spoil(gen);
             }
         }
-    } while (expires_soon(gen) || too_costly(gen));
+    } while (expires_soon(gen) || too_costly(gen) || waits_or_draws(gen));
     return request_of(gen, judge);
 }
 

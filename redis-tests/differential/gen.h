@@ -31,6 +31,8 @@ enum judge {
     JUDGE_COUNT,     /* The same type and count of elements. */
     JUDGE_SCAN,      /* A cursor and pairs: if both have ended, the same pairs in any order. */
     JUDGE_SCAN_ONES, /* A cursor and elements: likewise. */
+    JUDGE_STREAM,    /* All but times and what 7.2 added: see judge_stream.c … */
+    JUDGE_ENTRIES,   /* … and but the blocks that the entries lie in. */
 };
 
 enum gen_flag {
@@ -70,15 +72,17 @@ struct gen_family {
     const struct gen_row *rows; /* Ends with a NULL text. */
     unsigned scenes;
     unsigned spoilt_percent;
+    bool fresh_start; /* After Basin's restart both begin with nothing. */
 };
 
 extern const struct gen_family gen_strings, gen_lists, gen_hashes, gen_sets, gen_sorted_sets,
-    gen_geo, gen_sort, gen_bitmaps, gen_hyperloglog, gen_keys, gen_connection;
+    gen_geo, gen_sort, gen_bitmaps, gen_hyperloglog, gen_keys, gen_connection, gen_streams;
 
 #define GEN_ARGUMENTS_MAX 1200
 
 struct gen {
     uint64_t state;
+    uint64_t stream_ms; /* Of new IDs of streams. */
     struct arena arena;
     struct bytes argv[GEN_ARGUMENTS_MAX];
     size_t argc;

@@ -7,6 +7,7 @@
 #include "redis-tests/differential/gen_arguments.h"
 
 #include "redis-tests/differential/gen_places.h"
+#include "redis-tests/differential/gen_stream_arguments.h"
 #include "redis-tests/differential/link.h"
 
 #include <stdarg.h>
@@ -603,8 +604,11 @@ static void put_name(struct gen *gen)
         "setbit setex "
         "setnx setrange shutdown sinter sintercard sinterstore sismember smembers "
         "smismember smove spop srandmember srem sscan "
-        "strlen substr sunion sunionstore swapdb time touch ttl type unlink wait nope get|set "
-        "config|nope "
+        "strlen substr sunion sunionstore swapdb time touch ttl type unlink wait xack xadd "
+        "xautoclaim xclaim "
+        "xdel xgroup xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy "
+        "xgroup|setid xinfo xinfo|consumers xinfo|groups xinfo|stream xlen xpending xrange xread "
+        "xreadgroup xrevrange xsetid xtrim nope get|set config|nope "
         "zadd zcard zcount zdiff zdiffstore zincrby zinter zintercard zinterstore zlexcount zmpop "
         "zmscore zpopmax zpopmin zrandmember zrange zrangebylex zrangebyscore zrangestore zrem "
         "zremrangebylex zremrangebyrank zremrangebyscore zrevrange zrevrangebylex "
@@ -737,5 +741,6 @@ bool gen_put_kind(struct gen *gen, struct bytes kind)
             return true;
         }
     }
-    return gen_put_zset_kind(gen, kind) || gen_put_set_kind(gen, kind);
+    return gen_put_zset_kind(gen, kind) || gen_put_set_kind(gen, kind) ||
+           gen_put_stream_kind(gen, kind);
 }

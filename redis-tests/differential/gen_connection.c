@@ -43,6 +43,9 @@ static const struct gen_row rows[] = {
             "BITOP AND key key+|PFMERGE key|PFMERGE key key+|BITFIELD key|BITFIELD key GET 'u8|"
             "BITFIELD key GET 'u8 bit|BITFIELD key GET 'u8 bit OVERFLOW SAT|"
             "BITFIELD key GET 'u8 0 SET 'u8 0 1|'nope 'a)"),
+    ROW(3, "COMMAND (GETKEYS|GETKEYSANDFLAGS) (XREAD xstreams|XADD xkey xnew xfields|"
+           "XREADGROUP GROUP xgroup xconsumer xgroup_streams|XGROUP CREATE xkey xgroup 0|"
+           "XINFO STREAM xkey|XCLAIM xkey xgroup xconsumer 0 xid)"),
     ROW_AS(12, "CONFIG GET directive", JUDGE_PAIRS),
     ROW_AS(4, "CONFIG GET directive directive", JUDGE_PAIRS),
     ROW_ONLY(10, "CONFIG SET setting", JUDGE_EXACT, GEN_ALONE | GEN_RIGHT),

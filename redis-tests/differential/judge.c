@@ -1,5 +1,6 @@
 #include "redis-tests/differential/judge.h"
 
+#include "redis-tests/differential/judge_stream.h"
 #include "redis-tests/differential/link.h"
 
 #include <stdlib.h>
@@ -154,6 +155,10 @@ static bool agree(const struct judge_case *replies, struct reply *theirs, struct
         return agree_hello(theirs, ours);
     case JUDGE_COMMAND:
         return agree_commands(theirs, ours);
+    case JUDGE_STREAM:
+        return judge_stream_agrees(theirs, ours, true);
+    case JUDGE_ENTRIES:
+        return judge_stream_agrees(theirs, ours, false);
     default:
         return false;
     }

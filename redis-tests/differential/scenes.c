@@ -147,25 +147,30 @@ static void key_sets_compare(struct stage *stage, const char *command, const str
 /* What is asked of every key; wrong types answer the same error. */
 static const struct {
     const char *name;
+    const char *before;       /* The key; NULL: nothing. */
     const char *arguments[3]; /* Behind the key. */
     enum judge judge;
 } questions[] = {
-    {"TYPE", {NULL}, JUDGE_EXACT},
-    {"PTTL", {NULL}, JUDGE_MS},
-    {"GET", {NULL}, JUDGE_EXACT},
-    {"LRANGE", {"0", "-1"}, JUDGE_EXACT},
-    {"HGETALL", {NULL}, JUDGE_PAIRS},
-    {"SMEMBERS", {NULL}, JUDGE_UNORDERED},
-    {"ZRANGE", {"0", "-1", "WITHSCORES"}, JUDGE_EXACT},
+    {"TYPE", NULL, {NULL}, JUDGE_EXACT},
+    {"PTTL", NULL, {NULL}, JUDGE_MS},
+    {"GET", NULL, {NULL}, JUDGE_EXACT},
+    {"LRANGE", NULL, {"0", "-1"}, JUDGE_EXACT},
+    {"HGETALL", NULL, {NULL}, JUDGE_PAIRS},
+    {"SMEMBERS", NULL, {NULL}, JUDGE_UNORDERED},
+    {"ZRANGE", NULL, {"0", "-1", "WITHSCORES"}, JUDGE_EXACT},
+    {"XINFO", "STREAM", {"FULL", "COUNT", "0"}, JUDGE_ENTRIES},
 };
 #define QUESTIONS (sizeof(questions) / sizeof(questions[0]))
-#define QUESTION_ARGC_MAX 5
+#define QUESTION_ARGC_MAX 6
 
 static size_t question(size_t which, struct bytes key, struct bytes *argv)
 {
-    size_t argc = 2;
-    argv[0] = bytes_of_text(questions[which].name);
-    argv[1] = key;
+    size_t argc = 0;
+    argv[argc++] = bytes_of_text(questions[which].name);
+    if (questions[which].before != NULL) {
+        argv[argc++] = bytes_of_text(questions[which].before);
+    }
+    argv[argc++] = key;
     for (size_t i = 0; i < 3 && questions[which].arguments[i] != NULL; i++) {
         argv[argc++] = bytes_of_text(questions[which].arguments[i]);
     }
@@ -676,6 +681,13 @@ static void play_raw_session(struct stage *stage, struct gen *gen)
 }
 
 /* -------------------------------------------------------------------------------------------- */
+
+void scenes_flush(struct stage *stage)
+{
+    begin_control(stage);
+    words_both(stage, "FLUSHALL");
+    exchange_control(stage, "FLUSHALL");
+}
 
 void scenes_play(struct stage *stage, struct gen *gen, const struct gen_family *family)
 {

@@ -10,6 +10,9 @@
 /* For every key of every database: that both have it, its type, value and expiry. */
 void scenes_compare_keyspaces(struct stage *stage);
 
+/* Empties both. */
+void scenes_flush(struct stage *stage);
+
 /* One of the family's scenes, by chance. */
 void scenes_play(struct stage *stage, struct gen *gen, const struct gen_family *family);
 

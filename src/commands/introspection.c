@@ -372,7 +372,9 @@ static enum status find_keys(struct call *call, struct command_key **keys_out, s
     if (keys == NULL) {
         return ST_NOMEM;
     }
-    if (command_keys(command, argv, argc, keys, count_out) != ST_OK) {
+    /* Without the word that keys stand behind, the request makes no sense. */
+    if (command_keys(command, argv, argc, keys, count_out) != ST_OK ||
+        (*count_out == 0 && command->keys[0].keyword != NULL)) {
         resp_error(call->out, "ERR Invalid arguments specified for command");
         return ST_OK;
     }

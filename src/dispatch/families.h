@@ -20,6 +20,7 @@ extern const struct command sort_commands[];
 extern const struct command sorted_sets_commands[];
 extern const struct command geo_commands[];
 extern const struct command keys_commands[];
+extern const struct command streams_commands[];
 extern const struct command collections_commands[];
 
 #endif

@@ -5,6 +5,7 @@
 #include "engine/value/fields.h"
 #include "engine/value/list.h"
 #include "engine/value/packed.h"
+#include "engine/value/stream.h"
 #include "engine/value/text.h"
 #include "engine/value/value.h"
 
@@ -29,6 +30,21 @@ static void change(struct value *value, const struct value_limits *limits, struc
         CHECK(status == ST_OK && fields_check(value));
         status = value_apply(value, FIELDS_REMOVE, bytes_of("\2ch", 3), limits, scratch, &done);
         CHECK(status == ST_OK && done.count == 1 && fields_check(value));
+    } else if (value->type == VALUE_STREAM) {
+        /* Adds the group "g", and trims away the first half. */
+        struct value_change done;
+        unsigned char create[26] = {1, 'g'};
+        unsigned char trim[VARINT_MAX + 1];
+        uint64_t count = stream_summary(value).count / 2;
+        status = value_apply(value, STREAM_GROUP_CREATE, bytes_of(create, sizeof(create)), limits,
+                             scratch, &done);
+        CHECK(status == ST_OK && stream_check(value));
+        if (count > 0) {
+            size_t size = varint_store(trim, count);
+            trim[size++] = 0;
+            status = value_apply(value, STREAM_TRIM, bytes_of(trim, size), limits, scratch, &done);
+            CHECK(status == ST_OK && done.count == count && stream_check(value));
+        }
     }
     CHECK(status == ST_OK);
 }
@@ -54,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(value.type != VALUE_LIST || list_check(&value));
         CHECK(value.type != VALUE_CHUNKS || chunks_check(&value));
         CHECK(value.type != VALUE_HASH || fields_check(&value));
+        CHECK(value.type != VALUE_STREAM || stream_check(&value));
         status = value_encode(&value, &encoded);
         CHECK(status == ST_OK &&
               (bytes_equal(buf_bytes(&encoded), bytes_of(data, size)) || orders_itself(&value)));

@@ -308,3 +308,45 @@ TEST(txn_random_gives_unrelated_sequences_for_neighbouring_seeds)
     txn_free(txn);
     basin_close(store);
 }
+
+static enum status add_and_change_nothing(struct txn *txn, void *ctx)
+{
+    struct bytes fields[] = {bytes_of_text("name"), bytes_of_text("value")};
+    struct value value;
+    uint64_t destroyed;
+    enum status status = txn_peek(txn, 0, &value);
+    if (status == ST_OK) {
+        status = txn_stream_add(txn, 0, (struct stream_id){1, 0}, fields, 1);
+    }
+    if (status == ST_OK) {
+        status = txn_stream_group_destroy(txn, 0, bytes_of_text("none"), &destroyed);
+        EXPECT_INT(destroyed, 0);
+    }
+    return status;
+}
+
+static enum status count_entries(struct txn *txn, void *ctx)
+{
+    struct value value;
+    enum status status = txn_peek(txn, 0, &value);
+    EXPECT_INT(value.type, VALUE_STREAM);
+    *(uint64_t *)ctx = stream_summary(&value).count;
+    return status;
+}
+
+/* W2: the group ends at the last record that is in it, not at one that was dropped. */
+TEST(w2_a_change_that_changes_nothing_leaves_the_group_whole)
+{
+    open_simulated();
+    struct bytes key = bytes_of_text("stream");
+    uint64_t count = 0;
+    EXPECT_INT(session_run(&session, 0, &key, 1, false, 4096, add_and_change_nothing, NULL), ST_OK);
+    lsn_of_set("after");
+    make_durable();
+    session_close(&session);
+    basin_close(basin);
+    open_on(disk, 1 << 20);
+    EXPECT_INT(session_run(&session, 0, &key, 1, false, 0, count_entries, &count), ST_OK);
+    EXPECT_INT(count, 1);
+    close_simulated();
+}
