@@ -570,6 +570,11 @@ static void ask(redisContext *context, struct buf *out, const char *who, const c
         for (size_t i = 0; i < reply->elements; i++) {
             reply->element[i]->element[2]->integer = 0; /* Idle since then. */
         }
+    } else if (reply->type == REDIS_REPLY_ARRAY && strncmp(format, "XINFO", 5) == 0) {
+        for (size_t i = 0; i < reply->elements; i++) {
+            /* Since 7.2 a consumer is made also when there is nothing to read or to claim. */
+            reply->element[i]->element[3]->integer = 0;
+        }
     }
     flatten(reply, out);
     freeReplyObject(reply);
@@ -624,8 +629,17 @@ static bool lane_same(struct lane *lane, redisContext *context, bool tell)
         state_of(lane->shadow, binary_redis, name, &expected);
         same = bytes_equal(buf_bytes(&actual), buf_bytes(&expected));
         if (!same && tell) {
-            printf("    %s: %zu bytes of state, redis-server has %zu\n", name, actual.size,
-                   expected.size);
+            size_t at = 0;
+            while (at < actual.size && at < expected.size && actual.data[at] == expected.data[at]) {
+                at++;
+            }
+            size_t from = at < 40 ? 0 : at - 40;
+            printf("    %zu pending: %s differs at byte %zu of %zu, redis-server has %zu: %.*s | "
+                   "%.*s\n",
+                   lane->pending_count, name, at, actual.size, expected.size,
+                   (int)(actual.size - from < 80 ? actual.size - from : 80), actual.data + from,
+                   (int)(expected.size - from < 80 ? expected.size - from : 80),
+                   expected.data + from);
         }
     }
     buf_deinit(&actual);
