@@ -205,6 +205,21 @@ TEST(sets_are_united_intersected_and_subtracted_with_weights)
     EXPECT_TEXT(ask("ZDIFF 1 a WEIGHTS 1"), SYNTAX);
 }
 
+TEST(plain_sets_take_part_with_the_score_1)
+{
+    dialog_begin();
+    EXPECT_TEXT(ask("ZADD z 5 a 6 12"), "(2)");
+    EXPECT_TEXT(ask("SADD ints 12 13 -4"), "(3)");
+    EXPECT_TEXT(ask("SADD words a b"), "(2)");
+    EXPECT_TEXT(ask("ZUNION 3 z ints words WITHSCORES"), "[-4 1 13 1 b 1 a 6 12 7]");
+    EXPECT_TEXT(ask("ZINTER 2 ints z WEIGHTS 10 1 WITHSCORES"), "[12 16]");
+    EXPECT_TEXT(ask("ZDIFF 2 ints z WITHSCORES"), "[-4 1 13 1]");
+    EXPECT_TEXT(ask("ZINTERCARD 2 words z"), "(1)");
+    EXPECT_TEXT(ask("ZUNIONSTORE ints 2 ints words"), "(5)");
+    EXPECT_TEXT(ask("TYPE ints"), "zset");
+    EXPECT_TEXT(ask("ZCARD words"), WRONGTYPE);
+}
+
 TEST(infinities_that_cancel_count_as_zero)
 {
     dialog_begin();

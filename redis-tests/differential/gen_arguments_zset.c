@@ -141,6 +141,12 @@ static void put_draws(struct gen *gen)
     }
 }
 
+/* Plain sets, which unions and their like read too. */
+static void put_plainkey(struct gen *gen)
+{
+    gen_put_format(gen, "p:%u", gen_below(gen, 6));
+}
+
 static unsigned put_zkeys(struct gen *gen)
 {
     unsigned count = 1 + gen_below(gen, 4);
@@ -150,7 +156,11 @@ static unsigned put_zkeys(struct gen *gen)
         put_kind(gen, "count");
     }
     for (unsigned i = 0; i < count; i++) {
-        put_zkey(gen);
+        if (gen_chance(gen, 80)) {
+            put_zkey(gen);
+        } else {
+            put_plainkey(gen);
+        }
     }
     return count;
 }
@@ -184,6 +194,7 @@ static const struct {
     {"xpair", put_xpair},
     {"ypair", put_ypair},
     {"draws", put_draws},
+    {"plainkey", put_plainkey},
     {"counted_zkeys", put_counted_zkeys},
     {"weighted_zkeys", put_weighted_zkeys},
 };

@@ -86,6 +86,8 @@ static const struct gen_row rows[] = {
     ROW(1, "RENAME zkey zkey"),
     ROW(2, "SET skey short"),
     ROW(2, "RPUSH lkey short"),
+    ROW(6, "SADD plainkey member+"),
+    ROW(2, "SREM plainkey member+"),
     ROW(1, "SET zkey short"),
     ROWS_END,
 };

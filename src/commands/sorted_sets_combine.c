@@ -1,4 +1,4 @@
-/* Union, intersection and difference of sorted sets.
+/* Union, intersection and difference of sorted sets, and of plain ones among them.
  *
  * Sources are read in the order of their sizes, the smallest first, as Redis does: sums of doubles
  * depend on their order. A union gathers members in an array and finds them again through a table
@@ -36,30 +36,68 @@ struct request {
 };
 
 /* ------------------------------------------------------------------------------------------
- * Sources: whatever has members. Only these three know of what type they are.
+ * Sources: sorted sets, and plain sets, whose members have the score 1. Only these three know of
+ * what type they are.
  */
 
 static bool source_open(const struct value *value, struct source *source_out)
 {
     *source_out = (struct source){.value = *value, .weight = 1};
-    source_out->count = value->type == VALUE_ZSET ? zset_count(value) : 0;
-    return value->type == VALUE_ZSET || value->type == VALUE_NONE;
+    source_out->count = value->type == VALUE_ZSET  ? zset_count(value)
+                        : value->type == VALUE_SET ? set_count(value)
+                                                   : 0;
+    return value->type == VALUE_ZSET || value->type == VALUE_SET || value->type == VALUE_NONE;
 }
 
-static enum status source_walk(const struct source *source, zset_member_fn fn, void *ctx)
+struct plain_walk {
+    struct call *call;
+    zset_member_fn fn;
+    void *ctx;
+};
+
+/* A member without a part may be gone soon: it goes into the arena. */
+static enum status plain_member(void *ctx, struct value_piece member)
 {
-    return source->value.type == VALUE_NONE
-               ? ST_OK
-               : zset_walk(&source->value, 0, source->count, false, fn, ctx);
+    const struct plain_walk *walk = ctx;
+    if (member.part == NULL && member.data.size > 0) {
+        unsigned char *copy = arena_alloc(walk->call->arena, member.data.size);
+        if (copy == NULL) {
+            return ST_NOMEM;
+        }
+        memcpy(copy, member.data.data, member.data.size);
+        member.data.data = copy;
+    }
+    return walk->fn(walk->ctx, member, 1);
+}
+
+static enum status source_walk(struct call *call, const struct source *source, zset_member_fn fn,
+                               void *ctx)
+{
+    struct plain_walk walk = {call, fn, ctx};
+    switch (source->value.type) {
+    case VALUE_ZSET:
+        return zset_walk(&source->value, 0, source->count, false, fn, ctx);
+    case VALUE_SET:
+        return set_walk(&source->value, 0, source->count, plain_member, &walk);
+    default:
+        return ST_OK;
+    }
 }
 
 static enum status source_find(const struct source *source, struct bytes member, bool *found_out,
                                double *score_out)
 {
+    struct set_probe probe = set_probe_of(member);
     *found_out = false;
-    return source->value.type == VALUE_NONE
-               ? ST_OK
-               : zset_score(&source->value, member, found_out, score_out);
+    *score_out = 1;
+    switch (source->value.type) {
+    case VALUE_ZSET:
+        return zset_score(&source->value, member, found_out, score_out);
+    case VALUE_SET:
+        return set_has(&source->value, &probe, found_out);
+    default:
+        return ST_OK;
+    }
 }
 
 /* ------------------------------------------------------------------------------------------
@@ -280,7 +318,7 @@ static enum status unite(struct call *call, const struct request *request,
     for (size_t i = 0; i < request->count && status == ST_OK; i++) {
         uniting.source = &request->sources[i];
         uniting.alone = members->count == 0;
-        status = source_walk(uniting.source, unite_member, &uniting);
+        status = source_walk(call, uniting.source, unite_member, &uniting);
     }
     table_deinit(&uniting.table);
     return status;
@@ -356,11 +394,12 @@ static enum status combine(struct call *call, struct request *request,
 {
     struct sifting sifting = {.request = request, .members = members};
     if (request->operation == DIFF) {
-        return source_walk(&request->sources[0], diff_member, &sifting);
+        return source_walk(call, &request->sources[0], diff_member, &sifting);
     }
     qsort(request->sources, request->count, sizeof(*request->sources), compare_sources);
-    return request->operation == UNION ? unite(call, request, members)
-                                       : source_walk(&request->sources[0], inter_member, &sifting);
+    return request->operation == UNION
+               ? unite(call, request, members)
+               : source_walk(call, &request->sources[0], inter_member, &sifting);
 }
 
 static int compare(const void *a, const void *b)

@@ -436,3 +436,64 @@ TEST(a_scan_gives_what_is_there_throughout)
         buf_deinit(&scratch);
     }
 }
+
+/* -- Every lack of memory -----------------------------------------------------------------------
+ */
+
+/* Applies it with the first allocation failing, then the second … until none does; each failure
+ * must leave the set as it was. */
+static size_t apply_through_failures(struct value *value, unsigned op, const struct buf *payload,
+                                     const struct value_limits *limits, struct buf *scratch)
+{
+    uint64_t before = zset_count(value);
+    for (uint64_t nth = 1;; nth++) {
+        struct value_change done;
+        part_test_fail_from(nth);
+        enum status status = value_apply(value, op, buf_bytes(payload), limits, scratch, &done);
+        part_test_fail_from(0);
+        if (status == ST_OK) {
+            return nth - 1;
+        }
+        EXPECT(status == ST_NOMEM && done.consumed == 0 && !done.changed);
+        EXPECT(zset_count(value) == before && zset_check(value));
+    }
+}
+
+TEST(whichever_allocation_fails_both_trees_still_agree)
+{
+    struct value_limits limits = limits_of(8, 64);
+    struct buf scratch = BUF_EMPTY;
+    struct value value = zset_empty();
+    struct value twin = {.type = VALUE_NONE};
+    uint64_t state = 5;
+    size_t failures[3] = {0};
+    for (int i = 0; i < 3000; i++) {
+        struct buf payload = BUF_EMPTY;
+        char name[24];
+        if (i % 100 == 50 && value.shape == VALUE_CLAST) {
+            /* Shared parts must be copied before anything changes. */
+            value_free(&twin);
+            EXPECT(value_copy(&value, &scratch, &twin) == ST_OK);
+        }
+        int kind = i < 1500 ? i % 8 == 7 : 1 + i % 2;
+        snprintf(name, sizeof(name), "m%d", kind == 0 ? i : (int)test_random_below(&state, 1500));
+        if (kind < 2) {
+            put_when(&payload, ZSET_ALWAYS);
+            put_member(&payload, (double)test_random_below(&state, 50), bytes_of_text(name));
+            failures[kind] += apply_through_failures(&value, ZSET_ADD, &payload, &limits, &scratch);
+        } else if (i % 20 == 1) {
+            put_varint(&payload, zset_count(&value) / 3);
+            put_varint(&payload, zset_count(&value) > 10 ? 5 : 0);
+            failures[2] += apply_through_failures(&value, ZSET_CUT, &payload, &limits, &scratch);
+        } else {
+            put_name(&payload, bytes_of_text(name));
+            failures[2] += apply_through_failures(&value, ZSET_REMOVE, &payload, &limits, &scratch);
+        }
+        buf_deinit(&payload);
+    }
+    EXPECT(failures[0] > 50 && failures[1] > 50 && failures[2] > 50);
+    EXPECT(zset_check(&value) && zset_check(&twin));
+    value_free(&value);
+    value_free(&twin);
+    buf_deinit(&scratch);
+}
