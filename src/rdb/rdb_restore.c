@@ -221,7 +221,8 @@ static enum status give_members(struct rdb_reader *reader, struct members *membe
     for (uint64_t i = 0; i < count && status == ST_OK; i++) {
         uint64_t bits;
         memcpy(&bits, &rows[i].score, sizeof(bits));
-        status = rdb_give_u64(reader, bits);
+        bool twice = i > 0 && member_compare(&rows[i - 1], &rows[i], members->bytes.data) == 0;
+        status = twice ? ST_CORRUPT : rdb_give_u64(reader, bits);
         if (status == ST_OK) {
             struct bytes name =
                 bytes_slice(buf_bytes(&members->bytes), rows[i].offset, rows[i].size);
