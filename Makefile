@@ -166,10 +166,10 @@ crash: all $(CRASH_PROGRAMS)
 
 .PHONY: fuzz
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-build/fuzz/%: tests/fuzz/%.c $(ENGINE_SOURCES) $(RESP_SOURCES)
+build/fuzz/%: tests/fuzz/%.c $(ENGINE_SOURCES) $(RESP_SOURCES) $(wildcard src/rdb/*.c)
 	@mkdir -p build/fuzz
 	clang -std=gnu2x -D_GNU_SOURCE -I. -g -O1 -pthread -fno-strict-aliasing -DBASIN_SLOW_CHECKS \
-	    -fsanitize=fuzzer,address,undefined $^ $(ENGINE_LIBS) -o $@
+	    -fsanitize=fuzzer,address,undefined $^ $(ENGINE_LIBS) -llzf -o $@
 fuzz:
 	@.ci/install clang libclang-rt-14-dev
 	@$(MAKE) --no-print-directory $(FUZZERS)
