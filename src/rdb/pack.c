@@ -377,7 +377,7 @@ enum status listpack_add_int64(struct listpack *listpack, int64_t value)
         head[0] = (unsigned char)value;
         size = 1;
     } else if (value >= -4096 && value < 4096) {
-        head[0] = (unsigned char)(0xc0 | ((value >> 8) & 0x1f));
+        head[0] = (unsigned char)(0xc0 | ((uint64_t)value >> 8 & 0x1f));
         head[1] = (unsigned char)value;
         size = 2;
     } else {

@@ -424,7 +424,7 @@ static enum status restore_collection(struct rdb_reader *reader, enum rdb_type t
 
 static enum status restore_string(struct rdb_reader *reader, struct buf *front)
 {
-    struct bytes string;
+    struct bytes string = BYTES_NONE;
     enum status status = rdb_put_byte(front, VALUE_STRING);
     if (status == ST_OK) {
         status = rdb_take_string(reader, &string);

@@ -147,7 +147,7 @@ static enum status node_entry(struct rdb_reader *reader, struct node *node,
         facts->count++;
         status = give_id(reader, id);
     }
-    int64_t elements;
+    int64_t elements = 0;
     if (status == ST_OK) {
         status = give_fields(reader, node, same, fields, !deleted);
     }
@@ -235,7 +235,7 @@ static enum status take_owned(struct rdb_reader *reader, uint64_t owner, struct 
     uint64_t count = 0;
     enum status status = rdb_take_length(reader, &count);
     for (uint64_t i = 0; i < count && status == ST_OK; i++) {
-        struct pending sought;
+        struct pending sought = {.owner = NO_OWNER};
         status = take_raw_id(reader, &sought.id);
         if (status != ST_OK) {
             break;
