@@ -77,6 +77,32 @@ TEST(a_listpack_gives_back_every_integer_and_text_that_was_added)
     expect_alone(bytes_of_text("9223372036854775808"));
 }
 
+/* What redis-server 7.0.15 writes behind elements whose length needs a byte more. */
+TEST(lengths_behind_elements_are_those_that_redis_writes)
+{
+    static const struct {
+        size_t size;
+        const char *end;
+        size_t end_size;
+    } rows[] = {{122, "x\174\377", 3},
+                {16377, "x\177\376\377", 4},
+                {16378, "x\0\377\377\377", 5},
+                {16379, "x\001\200\200\377", 5},
+                {2097145, "x\177\377\376\377", 5},
+                {2097146, "x\0\377\377\377\377", 6},
+                {2097147, "x\001\200\200\200\377", 6}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct buf block = BUF_EMPTY;
+        struct listpack listpack;
+        EXPECT(listpack_begin(&listpack, &block) == ST_OK);
+        EXPECT(listpack_add(&listpack, filler(rows[i].size)) == ST_OK);
+        EXPECT(listpack_end(&listpack) == ST_OK);
+        struct bytes end = bytes_slice(buf_bytes(&block), block.size - rows[i].end_size, SIZE_MAX);
+        EXPECT(bytes_equal(end, bytes_of(rows[i].end, rows[i].end_size)));
+        buf_deinit(&block);
+    }
+}
+
 TEST(a_listpack_of_more_elements_than_its_header_counts_is_read_to_its_end)
 {
     struct buf block = BUF_EMPTY;

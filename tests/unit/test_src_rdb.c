@@ -138,6 +138,38 @@ TEST(versions_up_to_the_last_known_are_taken_and_later_ones_refused)
     buf_deinit(&room);
 }
 
+/* Version 1 of streams did not keep what a group has read; what redis-server 7.0.15 makes of it. */
+TEST(what_a_group_has_read_is_told_where_the_ends_of_an_elder_stream_tell_it)
+{
+    static const struct {
+        unsigned char ms, seq; /* Delivered; entries are 5-9 and 7-4, the last ID is 8-0. */
+        int64_t entries_read;
+    } rows[] = {{0, 0, 0}, {5, 8, 0}, {5, 9, 1}, {6, 0, -1}, {7, 4, -1}, {8, 0, 2}, {9, 0, -1}};
+    const struct rdb_row *row = &rdb_rows[0];
+    while (strcmp(row->name, "stream of version 1") != 0) {
+        row++;
+    }
+    struct buf content = BUF_EMPTY;
+    struct buf room = BUF_EMPTY;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct bytes encoded;
+        content.size = 0;
+        append(&content, row->content);
+        unsigned char *name = memmem(content.data, content.size, "g1", 2);
+        EXPECT(name != NULL);
+        name[2] = rows[i].ms;
+        name[3] = rows[i].seq;
+        EXPECT(restore_sealed(buf_bytes(&content), &room, &encoded) == ST_OK);
+        const unsigned char *group = memmem(encoded.data, encoded.size, "g1", 2);
+        EXPECT(group != NULL);
+        EXPECT_INT(load_u64(group + 2), rows[i].ms);
+        EXPECT_INT(load_u64(group + 10), rows[i].seq);
+        EXPECT_INT((int64_t)load_u64(group + 18), rows[i].entries_read);
+    }
+    buf_deinit(&content);
+    buf_deinit(&room);
+}
+
 TEST(content_that_ends_too_early_is_refused_wherever_it_ends)
 {
     for (size_t i = 0; i < RDB_ROWS; i++) {
@@ -194,6 +226,36 @@ TEST(nonsense_within_values_is_refused)
     EXPECT(restore_content(CONTENT("\0\303\003\002\001aa")) == ST_OK);
     EXPECT(restore_content(CONTENT("\0\303\0\002")) == ST_CORRUPT);
     EXPECT(restore_content(CONTENT("\0\303\001\0\001")) == ST_CORRUPT);
+}
+
+/* A stream without entries, one group, one pending entry, and what its consumers say of it. */
+static enum status restore_pending(struct bytes consumers)
+{
+    static const unsigned char zeros[16];
+    struct buf content = BUF_EMPTY;
+    append(&content, CONTENT("\023\0\0\0\0\0\0\0\0\0\001\001g\0\0\0"));
+    append(&content, CONTENT("\001"));
+    append(&content, bytes_of(zeros, 16)); /* ID. */
+    append(&content, bytes_of(zeros, 8));  /* Time. */
+    append(&content, CONTENT("\001"));
+    append(&content, consumers);
+    enum status status = restore_content(buf_bytes(&content));
+    buf_deinit(&content);
+    return status;
+}
+
+#define CONSUMER(name) "\001" name "\0\0\0\0\0\0\0\0"
+#define OWNS(last) "\001\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" last
+
+TEST(each_pending_entry_is_one_consumers)
+{
+    EXPECT(restore_pending(CONTENT("\001" CONSUMER("c") OWNS("\0"))) == ST_OK);
+    EXPECT(restore_pending(CONTENT("\0")) == ST_CORRUPT);
+    EXPECT(restore_pending(CONTENT("\001" CONSUMER("c") "\0")) == ST_CORRUPT);
+    EXPECT(restore_pending(CONTENT("\001" CONSUMER("c") OWNS("\001"))) == ST_CORRUPT);
+    EXPECT(restore_pending(CONTENT("\002" CONSUMER("c") OWNS("\0") CONSUMER("d") "\0")) == ST_OK);
+    EXPECT(restore_pending(CONTENT("\002" CONSUMER("c") OWNS("\0") CONSUMER("d") OWNS("\0"))) ==
+           ST_CORRUPT);
 }
 
 /* ------------------------------------------------------------------------------------------
