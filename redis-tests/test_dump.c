@@ -350,10 +350,12 @@ static const struct kind {
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
-/* What the servers need not agree on in XINFO STREAM: inner nodes; what 7.0 does not know. */
+/* What the servers need not agree on in XINFO STREAM: inner nodes; what 7.0 does not know; and the
+ * lag, which is not part of the value but made of it, in 7.0 otherwise than later. */
 static bool is_private(const redisReply *word)
 {
-    static const char *const names[] = {"radix-tree-keys", "radix-tree-nodes", "active-time"};
+    static const char *const names[] = {"radix-tree-keys", "radix-tree-nodes", "active-time",
+                                        "lag"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (word->type == REDIS_REPLY_STRING && strcmp(word->str, names[i]) == 0) {
             return true;
@@ -418,9 +420,14 @@ static void expect_same_reply(struct side *from, struct side *to, const struct k
     size_t to_size;
     char *from_text = hear_text(from, kind->order, &from_size);
     char *to_text = hear_text(to, kind->order, &to_size);
-    if (from_size != to_size || memcmp(from_text, to_text, from_size) != 0) {
-        test_fail(__FILE__, __LINE__, "a %s on its way to %s:\n%.3000s\nbecame:\n%.3000s",
-                  kind->name, to->name, from_text, to_text);
+    size_t same = 0; /* Both texts end with NUL. */
+    while (same < from_size && same < to_size && from_text[same] == to_text[same]) {
+        same++;
+    }
+    if (from_size != to_size || same < from_size) {
+        size_t start = same < 300 ? 0 : same - 300;
+        test_fail(__FILE__, __LINE__, "a %s on its way to %s:\n%.600s\nbecame:\n%.600s", kind->name,
+                  to->name, from_text + start, to_text + start);
     }
     free(from_text);
     free(to_text);
