@@ -517,6 +517,7 @@ static void trips(struct side *from, struct side *to, const struct kind *kind)
 
 TRIPS(0, string);
 TRIPS(1, list);
+TRIPS(3, hash);
 
 /* ------------------------------------------------------------------------------------------
  * The commands.
@@ -539,6 +540,25 @@ TEST(dump_of_nothing_is_nil_and_of_a_chunk_collection_an_error)
     EXPECT_TEXT(ask("DUMP none"), "(nil)");
     EXPECT_TEXT(ask("CHUNK.APPEND c one two"), "(2)");
     EXPECT_TEXT(ask("DUMP c"), "-ERR a chunk collection has no form that Redis knows");
+}
+
+/* Redis does so since 7.4, in version 12. */
+TEST(times_to_live_of_fields_travel_with_their_hash)
+{
+    begin();
+    EXPECT_TEXT(ask("HSET h a 1 b 2 c 3"), "(3)");
+    EXPECT_TEXT(ask("HPEXPIREAT h 5000000000007 FIELDS 1 a"), "[(1)]");
+    EXPECT_TEXT(ask("HPEXPIREAT h 5000000000107 FIELDS 1 c"), "[(1)]");
+    redisReply *payload = payload_of("h");
+    EXPECT_INT(load_u16(payload->str + payload->len - 10), 12);
+    EXPECT_TEXT(ask("RESTORE g 0 %b", payload->str, payload->len), "OK");
+    EXPECT_TEXT(ask("HPEXPIRETIME g FIELDS 3 a b c"), "[(5000000000007) (-1) (5000000000107)]");
+    EXPECT_TEXT(ask("HMGET g a b c"), "[1 2 3]");
+    freeReplyObject(payload);
+    EXPECT_TEXT(ask("HPERSIST h FIELDS 2 a c"), "[(1) (1)]");
+    payload = payload_of("h");
+    EXPECT_INT(load_u16(payload->str + payload->len - 10), 10);
+    freeReplyObject(payload);
 }
 
 TEST(restore_stores_only_where_nothing_is_unless_told_to)

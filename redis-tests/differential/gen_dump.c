@@ -26,6 +26,9 @@ static const struct gen_row rows[] = {
     ROW(2, "RPUSH key element+"),
     ROW(2, "LPOP key count"),
     ROW(2, "COPY key key <REPLACE>"),
+    ROW_AS(6, "HGETALL key", JUDGE_PAIRS),
+    ROW(2, "HSET key short value"),
+    ROW(2, "HDEL key short"),
     ROWS_END,
 };
 
