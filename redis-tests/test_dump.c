@@ -518,6 +518,7 @@ static void trips(struct side *from, struct side *to, const struct kind *kind)
 TRIPS(0, string);
 TRIPS(1, list);
 TRIPS(3, hash);
+TRIPS(2, set);
 
 /* ------------------------------------------------------------------------------------------
  * The commands.
