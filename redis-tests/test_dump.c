@@ -519,6 +519,7 @@ TRIPS(0, string);
 TRIPS(1, list);
 TRIPS(3, hash);
 TRIPS(2, set);
+TRIPS(4, sorted_set);
 
 /* ------------------------------------------------------------------------------------------
  * The commands.
