@@ -520,6 +520,7 @@ TRIPS(1, list);
 TRIPS(3, hash);
 TRIPS(2, set);
 TRIPS(4, sorted_set);
+TRIPS(5, stream);
 
 /* ------------------------------------------------------------------------------------------
  * The commands.

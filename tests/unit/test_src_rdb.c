@@ -106,6 +106,20 @@ TEST(every_form_that_redis_ever_wrote_is_read)
     buf_deinit(&room);
 }
 
+TEST(what_each_form_holds_is_a_value)
+{
+    for (size_t i = 0; i < RDB_ROWS; i++) {
+        struct buf scratch = BUF_EMPTY;
+        struct value value;
+        enum status status = value_decode(rdb_rows[i].encoded, &defaults, &scratch, &value);
+        if (status != ST_OK) {
+            test_fail(__FILE__, __LINE__, "%s: %s", rdb_rows[i].name, status_name(status));
+        }
+        value_free(&value);
+        buf_deinit(&scratch);
+    }
+}
+
 TEST(a_payload_of_redis_server_is_read_with_its_version_and_checksum)
 {
     struct buf room = BUF_EMPTY;
