@@ -32,7 +32,7 @@ CFLAGS := -std=gnu2x -D_GNU_SOURCE -I. -pthread -fno-strict-aliasing $(WARN) $(C
           $(EXTRA_CFLAGS)
 LDFLAGS := -pthread $(filter -fsanitize=% --coverage,$(CFLAGS_$(MODE)))
 ENGINE_LIBS := -luring -lm
-SERVER_LIBS := -levent_core $(ENGINE_LIBS)
+SERVER_LIBS := -levent_core -llzf $(ENGINE_LIBS)
 
 ENGINE_SOURCES := $(wildcard engine/*.c engine/*/*.c)
 RESP_SOURCES := $(wildcard resp/*.c)
@@ -43,7 +43,7 @@ UNIT_SOURCES := $(wildcard tests/unit/test_*.c tests/fault/test_*.c)
 object = $(patsubst %.c,$(OUT)/%.o,$(1))
 UNIT_PROGRAMS := $(patsubst %.c,$(OUT)/%,$(UNIT_SOURCES))
 
-BUILD_PACKAGES := gcc libc6-dev libevent-dev liburing-dev libxxhash-dev
+BUILD_PACKAGES := gcc libc6-dev libevent-dev liburing-dev libxxhash-dev liblzf-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) libhiredis-dev redis-server redis-tools python3 \
                  python3-redis e2fsprogs
 
@@ -166,10 +166,10 @@ crash: all $(CRASH_PROGRAMS)
 
 .PHONY: fuzz
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-build/fuzz/%: tests/fuzz/%.c $(ENGINE_SOURCES) $(RESP_SOURCES)
+build/fuzz/%: tests/fuzz/%.c $(ENGINE_SOURCES) $(RESP_SOURCES) $(wildcard src/rdb/*.c)
 	@mkdir -p build/fuzz
 	clang -std=gnu2x -D_GNU_SOURCE -I. -g -O1 -pthread -fno-strict-aliasing -DBASIN_SLOW_CHECKS \
-	    -fsanitize=fuzzer,address,undefined $^ $(ENGINE_LIBS) -o $@
+	    -fsanitize=fuzzer,address,undefined $^ $(ENGINE_LIBS) -llzf -o $@
 fuzz:
 	@.ci/install clang libclang-rt-14-dev
 	@$(MAKE) --no-print-directory $(FUZZERS)

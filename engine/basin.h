@@ -172,6 +172,8 @@ enum status txn_peek(struct txn *txn, unsigned number, struct value *value_out);
 int64_t txn_expiry(struct txn *txn, unsigned number);
 /* Marks it read at the txn's now (TOUCH), or tells how long ago that was. */
 void txn_touch(struct txn *txn, unsigned number);
+/* After a write: as if it had been read so many seconds ago; beyond eight years as eight years. */
+void txn_age(struct txn *txn, unsigned number, uint64_t seconds);
 uint64_t txn_idle_ms(struct txn *txn, unsigned number);
 uint64_t txn_memory(struct txn *txn, unsigned number); /* Bytes of the key with all it has. */
 
@@ -181,6 +183,10 @@ uint64_t txn_memory(struct txn *txn, unsigned number); /* Bytes of the key with 
 /* Stores a whole value in place of what was there. Takes the root of a clast, also when it fails;
  * packed bytes are borrowed. expiry_ms: Unix ms, BASIN_NO_EXPIRY, or BASIN_KEEP_EXPIRY. */
 enum status txn_put(struct txn *txn, unsigned number, struct value *value, int64_t expiry_ms);
+/* The same with a value that value_encode wrote, here or elsewhere; bytes borrowed. ST_CORRUPT: it
+ * did not. A time not after now deletes what was there. */
+enum status txn_put_encoded(struct txn *txn, unsigned number, struct bytes encoded,
+                            int64_t expiry_ms);
 /* existed_out may be NULL. */
 enum status txn_delete(struct txn *txn, unsigned number, bool *existed_out);
 /* Of a present key. A time not after now deletes it. */

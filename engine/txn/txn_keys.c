@@ -123,6 +123,15 @@ void txn_touch(struct txn *txn, unsigned number)
     }
 }
 
+void txn_age(struct txn *txn, unsigned number, uint64_t seconds)
+{
+    struct entry *entry = txn_live_entry(txn, key_at(txn, number));
+    if (entry != NULL) {
+        uint32_t age = seconds < ENTRY_ACCESS_MASK ? (uint32_t)seconds : ENTRY_ACCESS_MASK;
+        entry->access = (access_clock(txn) - age) & ENTRY_ACCESS_MASK;
+    }
+}
+
 uint64_t txn_idle_ms(struct txn *txn, unsigned number)
 {
     struct entry *entry = txn_live_entry(txn, key_at(txn, number));
@@ -282,6 +291,22 @@ enum status txn_put(struct txn *txn, unsigned number, struct value *value, int64
         value_free(value);
     }
     return status;
+}
+
+enum status txn_put_encoded(struct txn *txn, unsigned number, struct bytes encoded,
+                            int64_t expiry_ms)
+{
+    struct value value;
+    txn->scratch.size = 0;
+    enum status status = value_decode(encoded, &txn->basin->limits, &txn->scratch, &value);
+    if (status != ST_OK) {
+        return status;
+    }
+    if (expiry_ms >= 0 && expiry_ms <= (int64_t)txn->now_ms) {
+        value_free(&value);
+        return txn_delete(txn, number, NULL);
+    }
+    return txn_put(txn, number, &value, expiry_ms);
 }
 
 /* Below this a copy into the record buffer is cheaper than a row of its own. */

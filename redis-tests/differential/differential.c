@@ -32,8 +32,9 @@ struct arguments {
 };
 
 static const struct gen_family *const families[] = {
-    &gen_strings, &gen_lists,   &gen_hashes,      &gen_sets, &gen_sorted_sets, &gen_geo,
-    &gen_sort,    &gen_bitmaps, &gen_hyperloglog, &gen_keys, &gen_connection,  &gen_streams};
+    &gen_strings,    &gen_lists,   &gen_hashes,  &gen_sets,        &gen_sorted_sets,
+    &gen_geo,        &gen_sort,    &gen_bitmaps, &gen_hyperloglog, &gen_keys,
+    &gen_connection, &gen_streams, &gen_dump};
 #define FAMILY_COUNT (sizeof(families) / sizeof(families[0]))
 
 static void round_together(struct stage *stage, struct gen *gen, const struct gen_family *family)

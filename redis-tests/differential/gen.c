@@ -229,6 +229,9 @@ static bool expires_soon(const struct gen *gen)
             return soon(gen->argv[2], forms[i].absolute, forms[i].ms);
         }
     }
+    if (gen->argc > 2 && (is(gen->argv[0], "restore") || is(gen->argv[0], "restore-asking"))) {
+        return soon(gen->argv[2], false, true) || soon(gen->argv[2], true, true);
+    }
     if (!is(gen->argv[0], "set") && !is(gen->argv[0], "getex")) {
         return false;
     }

@@ -76,7 +76,8 @@ struct gen_family {
 };
 
 extern const struct gen_family gen_strings, gen_lists, gen_hashes, gen_sets, gen_sorted_sets,
-    gen_geo, gen_sort, gen_bitmaps, gen_hyperloglog, gen_keys, gen_connection, gen_streams;
+    gen_geo, gen_sort, gen_bitmaps, gen_hyperloglog, gen_keys, gen_connection, gen_streams,
+    gen_dump;
 
 #define GEN_ARGUMENTS_MAX 1200
 

@@ -712,6 +712,7 @@ static const struct {
     {"skey_value", put_skey_value},
     {"counted_lkeys", put_counted_lkeys},
     {"unknown", put_unknown},
+    {"payload", gen_put_payload},
     {"name", put_name},
     {"directive", put_directive},
     {"setting", put_setting},

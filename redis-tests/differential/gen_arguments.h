@@ -17,6 +17,8 @@ void gen_put_text(struct gen *gen, const char *text);
 void gen_put_hostile(struct gen *gen);
 /* Adds what the format gives. */
 [[gnu::format(printf, 2, 3)]] void gen_put_format(struct gen *gen, const char *format, ...);
+/* Adds a payload of DUMP, right or damaged: gen_payloads.c. */
+void gen_put_payload(struct gen *gen);
 /* Adds one of the kind (some kinds: several). False: no such kind. */
 bool gen_put_kind(struct gen *gen, struct bytes kind);
 /* The same of the kinds that only sorted sets have: gen_arguments_zset.c. */

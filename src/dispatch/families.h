@@ -22,5 +22,6 @@ extern const struct command geo_commands[];
 extern const struct command keys_commands[];
 extern const struct command streams_commands[];
 extern const struct command collections_commands[];
+extern const struct command dump_commands[];
 
 #endif

@@ -125,6 +125,75 @@ TEST(values_of_all_sizes_survive_a_restart)
     basin_close(basin);
 }
 
+/* -- Encoded values ---------------------------------------------------------------------------- */
+
+struct encoded {
+    struct bytes bytes;
+    int64_t expiry_ms;
+    uint64_t age_s;
+};
+
+static enum status put_encoded(struct txn *txn, void *ctx)
+{
+    const struct encoded *encoded = ctx;
+    enum status status = txn_put_encoded(txn, 0, encoded->bytes, encoded->expiry_ms);
+    if (status == ST_OK) {
+        txn_age(txn, 0, encoded->age_s);
+    }
+    return status;
+}
+
+static enum status idle_of(struct txn *txn, void *ctx)
+{
+    *(uint64_t *)ctx = txn_idle_ms(txn, 0);
+    return ST_OK;
+}
+
+static enum status session_put(struct session *session, const char *key, struct encoded encoded)
+{
+    struct bytes name = bytes_of_text(key);
+    return session_run(session, 0, &name, 1, false, 256, put_encoded, &encoded);
+}
+
+TEST(an_encoded_value_is_verified_before_it_takes_the_place_of_another)
+{
+    const char *dir = test_dir();
+    struct basin *basin = open_store(dir, IO_ROAD_AUTO);
+    struct session session;
+    session_open(&session, basin);
+    session.now_ms = 1000000;
+    struct encoded list = {bytes_of("\002\002\001a\002bc", 7), BASIN_NO_EXPIRY, 500};
+    struct encoded broken = {bytes_of("\002\003\001a\002bc", 7), BASIN_NO_EXPIRY, 0};
+    struct encoded brief = {bytes_of("\001text", 5), 1000001, 0};
+    struct encoded over = {bytes_of("\001text", 5), 1000000, 0};
+    uint64_t idle_ms = 0;
+    struct bytes name = bytes_of_text("l");
+    EXPECT_INT(session_set(&session, "l", bytes_of_text("before")), ST_OK);
+    EXPECT_INT(session_put(&session, "l", broken), ST_CORRUPT);
+    expect_text(&session, "l", "before");
+    EXPECT_INT(session_put(&session, "l", list), ST_OK);
+    EXPECT_INT(session_run(&session, 0, &name, 1, false, 0, idle_of, &idle_ms), ST_OK);
+    EXPECT_INT(idle_ms, 500000);
+    expect_list(&session, "l", "1:a2:bc");
+    EXPECT_INT(session_put(&session, "t", brief), ST_OK);
+    expect_text(&session, "t", "text");
+    EXPECT_INT(session_put(&session, "u", brief), ST_OK);
+    EXPECT_INT(session_put(&session, "u", over), ST_OK); /* Its time has come: it goes. */
+    expect_text(&session, "u", NULL);
+    session_close(&session);
+    basin_close(basin);
+    basin = open_store(dir, IO_ROAD_AUTO);
+    session_open(&session, basin);
+    session.now_ms = 1000000;
+    expect_list(&session, "l", "1:a2:bc");
+    expect_text(&session, "t", "text");
+    expect_text(&session, "u", NULL);
+    session.now_ms = 1000001;
+    expect_text(&session, "t", NULL);
+    session_close(&session);
+    basin_close(basin);
+}
+
 /* -- Expiry ------------------------------------------------------------------------------------ */
 
 static enum status set_expiring(struct txn *txn, void *ctx)
