@@ -51,6 +51,31 @@ enum status clast_at(const struct clast *clast, uint64_t index, struct value_pie
     return status == ST_OK ? clast_path_element(clast, &path, element_out) : status;
 }
 
+/* The part of a walk that lies in the path's leaf; count is what is left of the walk. */
+static enum status walk_leaf(const struct clast *clast, struct clast_path *path, bool backwards,
+                             uint64_t *count, value_piece_fn fn, void *ctx)
+{
+    struct clast_step *step = clast_path_leaf(path);
+    size_t slot = step->index;
+    size_t here = backwards ? slot + 1 : leaf_count(step->part) - slot;
+    here = *count < here ? (size_t)*count : here;
+    *count -= here;
+    struct leaf_entry entry = leaf_at(step->part, slot);
+    for (;;) {
+        struct value_piece piece;
+        enum status status = clast_entry_piece(clast, step->part, entry, &piece);
+        if (status == ST_OK) {
+            status = fn(ctx, piece);
+        }
+        if (status != ST_OK || --here == 0) {
+            return status;
+        }
+        entry =
+            backwards ? leaf_before(step->part, slot, entry) : leaf_after(step->part, slot, entry);
+        slot += backwards ? SIZE_MAX : 1;
+    }
+}
+
 enum status clast_walk(const struct clast *clast, uint64_t index, uint64_t count, bool backwards,
                        value_piece_fn fn, void *ctx)
 {
@@ -62,20 +87,64 @@ enum status clast_walk(const struct clast *clast, uint64_t index, uint64_t count
     struct clast_path path;
     enum status status = clast_seek_rank(clast, index, &path);
     while (status == ST_OK) {
-        struct clast_step *leaf = clast_path_leaf(&path);
-        struct value_piece piece;
-        status = clast_piece(clast, leaf->part, leaf->index, &piece);
-        if (status == ST_OK) {
-            status = fn(ctx, piece);
-        }
-        if (status != ST_OK || --count == 0) {
+        status = walk_leaf(clast, &path, backwards, &count, fn, ctx);
+        if (status != ST_OK || count == 0) {
             break;
         }
-        if (backwards ? leaf->index > 0 : leaf->index + 1 < leaf_count(leaf->part)) {
-            leaf->index += backwards ? UINT32_MAX : 1;
-        } else {
-            status = clast_path_step(clast, &path, backwards);
+        status = clast_path_step(clast, &path, backwards);
+    }
+    return status;
+}
+
+/* The same for a search: first is the index of the leaf's slot 0. */
+static enum status search_leaf(const struct clast *clast, const struct clast_step *step,
+                               uint64_t first, size_t here, bool backwards, struct bytes wanted,
+                               clast_found_fn fn, void *ctx)
+{
+    size_t count = leaf_count(step->part);
+    size_t slot = step->index;
+    size_t end = backwards ? slot + 1 - here : slot + here;
+    while (backwards ? slot + 1 > end && slot < count : slot < end) {
+        slot = leaf_find_size(step->part, slot, backwards, wanted.size);
+        if (slot == count || (backwards ? slot < end : slot >= end)) {
+            break;
         }
+        struct value_piece piece;
+        enum status status = clast_piece(clast, step->part, slot, &piece);
+        if (status == ST_OK && bytes_equal(piece.data, wanted)) {
+            status = fn(ctx, first + slot);
+        }
+        if (status != ST_OK) {
+            return status;
+        }
+        slot += backwards ? SIZE_MAX : 1;
+    }
+    return ST_OK;
+}
+
+enum status clast_search(const struct clast *clast, uint64_t index, uint64_t count, bool backwards,
+                         struct bytes wanted, clast_found_fn fn, void *ctx)
+{
+    CHECK(clast->order->kind == CLAST_BY_POSITION);
+    if (count == 0) {
+        return ST_OK;
+    }
+    CHECK(index < clast->count);
+    CHECK(count <= (backwards ? index + 1 : clast->count - index));
+    struct clast_path path;
+    enum status status = clast_seek_rank(clast, index, &path);
+    while (status == ST_OK) {
+        const struct clast_step *step = clast_path_leaf(&path);
+        size_t here = backwards ? step->index + 1u : leaf_count(step->part) - step->index;
+        here = count < here ? (size_t)count : here;
+        uint64_t first = index - step->index;
+        status = search_leaf(clast, step, first, here, backwards, wanted, fn, ctx);
+        count -= here;
+        if (status != ST_OK || count == 0) {
+            break;
+        }
+        index = backwards ? first - 1 : index + here;
+        status = clast_path_step(clast, &path, backwards);
     }
     return status;
 }

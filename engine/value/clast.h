@@ -172,6 +172,13 @@ enum status clast_push(struct clast *clast, bool left, const struct bytes *eleme
 enum status clast_insert(struct clast *clast, uint64_t index, struct bytes element);
 enum status clast_replace(struct clast *clast, uint64_t index, struct bytes element);
 
+/* Calls fn with the index of each element that equals `wanted` among count elements from index on,
+ * in that order, or towards the left. Looks at the sizes of all, and at the bytes of those that
+ * have the right one. A status other than ST_OK of fn ends the search and is returned. */
+typedef enum status (*clast_found_fn)(void *ctx, uint64_t index);
+enum status clast_search(const struct clast *clast, uint64_t index, uint64_t count, bool backwards,
+                         struct bytes wanted, clast_found_fn fn, void *ctx);
+
 /* -- Hashed only ------------------------------------------------------------------------------- */
 
 /* Calls fn for at least `count` elements (all that share the last leaf's range), or all that are

@@ -111,7 +111,7 @@ static bool spread_with(struct clast *clast, const struct clast_path *path, uint
     bool right = other > above->index;
     size_t used = leaf_used(path->steps[path->height - 1].part) + leaf_used(sibling);
     if (out == 2 &&
-        used + leaf_cost(clast_tagged(clast), placement->fresh.entry) > 2 * LEAF_ROOM - SHARE_MIN) {
+        used + leaf_cost(clast_form(clast), placement->fresh.entry) > 2 * LEAF_ROOM - SHARE_MIN) {
         return false;
     }
     spread->in = 2;
@@ -173,7 +173,7 @@ static enum status placement_choose(struct clast *clast, const struct clast_path
     size_t used = leaf_used(leaf->part);
     placement->fresh.slot = leaf->index;
     used -= replace ? leaf_cost_at(leaf->part, leaf->index) : 0;
-    if (used + leaf_cost(clast_tagged(clast), placement->fresh.entry) <= LEAF_ROOM) {
+    if (used + leaf_cost(clast_form(clast), placement->fresh.entry) <= LEAF_ROOM) {
         placement->placing = PLACE_HERE;
         return ST_OK;
     }
@@ -250,7 +250,7 @@ static enum status growth_prepare(struct clast *clast, const struct clast_path *
         good = growth->overflow != NULL;
     }
     if (good && leaf) {
-        growth->leaf = leaf_new(clast_tagged(clast));
+        growth->leaf = leaf_new(clast_form(clast));
         good = growth->leaf != NULL;
     }
     while (good && growth->inner_count < inners) {
@@ -900,7 +900,7 @@ enum status clast_replace_at(struct clast *clast, struct clast_path *path, struc
         return status;
     }
     struct leaf_entry entry = entry_of(element, (struct mark){0, 0});
-    bool shrinks = leaf_cost_at(leaf->part, leaf->index) > leaf_cost(clast_tagged(clast), entry);
+    bool shrinks = leaf_cost_at(leaf->part, leaf->index) > leaf_cost(clast_form(clast), entry);
     enum status status = element_put(clast, path, element, true);
     if (status == ST_OK && shrinks) { /* In its place: the path is still good. */
         path_repair(clast, path);

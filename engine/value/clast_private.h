@@ -18,6 +18,13 @@ static inline bool clast_tagged(const struct clast *clast)
     return clast->order->kind == CLAST_HASHED;
 }
 
+static inline enum leaf_form clast_form(const struct clast *clast)
+{
+    return clast->order->kind == CLAST_HASHED   ? LEAF_TAGGED
+           : clast->order->kind == CLAST_SORTED ? LEAF_SLOTTED
+                                                : LEAF_DENSE;
+}
+
 /* -- clast_seek.c ----------------------------------------------------------------------------- */
 
 /* The mark of an element, and that of an entry of a leaf. */
@@ -28,7 +35,10 @@ static inline uint8_t clast_tag(struct mark mark)
     return (uint8_t)(mark.high >> 32);
 }
 
-/* The element of an entry. ST_WAIT. */
+/* The element of an entry of a leaf. ST_WAIT. */
+enum status clast_entry_piece(const struct clast *clast, struct part *leaf, struct leaf_entry entry,
+                              struct value_piece *piece_out);
+/* The same of the entry at a slot. */
 enum status clast_piece(const struct clast *clast, struct part *leaf, size_t slot,
                         struct value_piece *piece_out);
 /* Whether the node at this step is the outermost of its level. */

@@ -44,10 +44,9 @@ struct mark clast_entry_mark(const struct clast *clast, struct leaf_entry entry)
 
 /* -- Paths ------------------------------------------------------------------------------------- */
 
-enum status clast_piece(const struct clast *clast, struct part *leaf, size_t slot,
-                        struct value_piece *piece_out)
+enum status clast_entry_piece(const struct clast *clast, struct part *leaf, struct leaf_entry entry,
+                              struct value_piece *piece_out)
 {
-    struct leaf_entry entry = leaf_at(leaf, slot);
     if (entry.overflow == LEAF_NO_OVERFLOW) {
         *piece_out = (struct value_piece){entry.element, leaf};
         return ST_OK;
@@ -58,6 +57,12 @@ enum status clast_piece(const struct clast *clast, struct part *leaf, size_t slo
         *piece_out = (struct value_piece){bytes_of(part->data, part->size), part};
     }
     return status;
+}
+
+enum status clast_piece(const struct clast *clast, struct part *leaf, size_t slot,
+                        struct value_piece *piece_out)
+{
+    return clast_entry_piece(clast, leaf, leaf_at(leaf, slot), piece_out);
 }
 
 bool clast_at_left(const struct clast_path *path, uint32_t step)

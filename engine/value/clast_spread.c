@@ -8,12 +8,13 @@
 #include "engine/value/clast_private.h"
 
 #define ITEM_FRESH UINT16_MAX
-#define ITEM_SLOT_BITS 11
+#define ITEM_SLOT_BITS 12
 static_assert(LEAF_COUNT_MAX <= 1u << ITEM_SLOT_BITS, "a slot fits an item");
+static_assert(SPREAD_IN_MAX << ITEM_SLOT_BITS <= ITEM_FRESH, "and is told from the fresh one");
 
 /* The marks of a row, only for hashed leaves. */
 struct row {
-    uint64_t marks[SPREAD_IN_MAX * LEAF_COUNT_MAX + 1];
+    uint64_t marks[SPREAD_IN_MAX * LEAF_TAGGED_COUNT_MAX + 1];
 };
 
 static struct leaf_entry entry_of(const struct spread *spread, struct part *const *leaves,
@@ -81,7 +82,7 @@ static void row_build(struct spread *spread, struct row *row)
 
 static size_t item_cost(const struct spread *spread, size_t index)
 {
-    return leaf_cost(clast_tagged(spread->clast), entry_of(spread, spread->leaves, index));
+    return leaf_cost(clast_form(spread->clast), entry_of(spread, spread->leaves, index));
 }
 
 /* Where the row is cut next: behind cuts[number - 1], before is what lies left of that. False: no

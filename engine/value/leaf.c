@@ -1,26 +1,20 @@
-#include "engine/value/leaf.h"
-
 #include "engine/base/check.h"
+#include "engine/value/leaf_private.h"
 
 #define SLOT_OVERFLOW 0x8000u
 #define OVERFLOW_ENTRY_SIZE 20
 
-struct leaf_header {
-    uint8_t kind;
-    uint8_t tagged;
-    uint16_t count;
-    uint16_t low;
-    uint16_t used;
-    uint16_t payload;
-    uint16_t overflows;
-};
-static_assert(sizeof(struct leaf_header) == LEAF_HEADER_SIZE, "the header has no holes");
 static_assert(LEAF_CAPACITY < SLOT_OVERFLOW, "offsets leave the highest bit free");
 static_assert((offsetof(struct part, data) + LEAF_HEADER_SIZE) % 2 == 0, "slots are aligned");
 
-static struct leaf_header *header(const struct part *leaf)
+static bool tagged(const struct part *leaf)
 {
-    return (struct leaf_header *)(uintptr_t)leaf->data;
+    return leaf_header_of(leaf)->form == LEAF_TAGGED;
+}
+
+static bool dense(const struct part *leaf)
+{
+    return leaf_header_of(leaf)->form == LEAF_DENSE;
 }
 
 static uint8_t *tags(const struct part *leaf)
@@ -31,13 +25,13 @@ static uint8_t *tags(const struct part *leaf)
 /* What the tags of so many entries take: slots are aligned. */
 static size_t tags_size(const struct part *leaf, size_t count)
 {
-    return header(leaf)->tagged != 0 ? (count + 1) & ~(size_t)1 : 0;
+    return tagged(leaf) ? (count + 1) & ~(size_t)1 : 0;
 }
 
 static uint16_t *slots(const struct part *leaf)
 {
     return (uint16_t *)(uintptr_t)(leaf->data + LEAF_HEADER_SIZE +
-                                   tags_size(leaf, header(leaf)->count));
+                                   tags_size(leaf, leaf_header_of(leaf)->count));
 }
 
 static size_t slots_end(const struct part *leaf, size_t count)
@@ -47,38 +41,38 @@ static size_t slots_end(const struct part *leaf, size_t count)
 
 static size_t slot_size(const struct part *leaf)
 {
-    return sizeof(uint16_t) + header(leaf)->tagged;
+    return sizeof(uint16_t) + tagged(leaf);
 }
 
-struct part *leaf_new(bool tagged)
+struct part *leaf_new(enum leaf_form form)
 {
     struct part *leaf = part_new(LEAF_CAPACITY);
     if (leaf != NULL) {
         leaf->size = LEAF_CAPACITY;
-        *header(leaf) =
-            (struct leaf_header){.kind = PART_KIND_LEAF, .tagged = tagged, .low = LEAF_CAPACITY};
+        *leaf_header_of(leaf) = (struct leaf_header){
+            .kind = PART_KIND_LEAF, .form = (uint8_t)form, .low = LEAF_CAPACITY};
     }
     return leaf;
 }
 
 size_t leaf_count(const struct part *leaf)
 {
-    return header(leaf)->count;
+    return leaf_header_of(leaf)->count;
 }
 
 size_t leaf_overflows(const struct part *leaf)
 {
-    return header(leaf)->overflows;
+    return leaf_header_of(leaf)->overflows;
 }
 
 size_t leaf_used(const struct part *leaf)
 {
-    return header(leaf)->used;
+    return leaf_header_of(leaf)->used;
 }
 
 size_t leaf_payload(const struct part *leaf)
 {
-    return header(leaf)->payload;
+    return leaf_header_of(leaf)->payload;
 }
 
 static size_t entry_size(struct leaf_entry entry)
@@ -88,22 +82,27 @@ static size_t entry_size(struct leaf_entry entry)
                : varint_size(entry.element.size) + entry.element.size;
 }
 
-size_t leaf_cost(bool tagged, struct leaf_entry entry)
+size_t leaf_cost(enum leaf_form form, struct leaf_entry entry)
 {
-    return sizeof(uint16_t) + tagged + entry_size(entry);
+    return form == LEAF_DENSE ? leaf_dense_cost(entry)
+                              : sizeof(uint16_t) + (form == LEAF_TAGGED) + entry_size(entry);
 }
 
 size_t leaf_cost_at(const struct part *leaf, size_t slot)
 {
-    return leaf_cost(header(leaf)->tagged != 0, leaf_at(leaf, slot));
+    return dense(leaf) ? leaf_dense_cost_at(leaf, slot)
+                       : leaf_cost(leaf_header_of(leaf)->form, leaf_at(leaf, slot));
 }
 
 struct leaf_entry leaf_at(const struct part *leaf, size_t slot)
 {
-    CHECK(slot < header(leaf)->count);
+    if (dense(leaf)) {
+        return leaf_dense_at(leaf, slot);
+    }
+    CHECK(slot < leaf_header_of(leaf)->count);
     unsigned offset = slots(leaf)[slot];
     struct leaf_entry entry = {.overflow = LEAF_NO_OVERFLOW};
-    if (header(leaf)->tagged != 0) {
+    if (tagged(leaf)) {
         entry.tag = tags(leaf)[slot];
     }
     if ((offset & SLOT_OVERFLOW) != 0) {
@@ -121,6 +120,16 @@ struct leaf_entry leaf_at(const struct part *leaf, size_t slot)
     return entry;
 }
 
+struct leaf_entry leaf_after(const struct part *leaf, size_t slot, struct leaf_entry entry)
+{
+    return dense(leaf) ? leaf_dense_after(leaf, slot, entry) : leaf_at(leaf, slot + 1);
+}
+
+struct leaf_entry leaf_before(const struct part *leaf, size_t slot, struct leaf_entry entry)
+{
+    return dense(leaf) ? leaf_dense_before(leaf, slot, entry) : leaf_at(leaf, slot - 1);
+}
+
 void leaf_prefetch(const struct part *leaf, size_t slot)
 {
     __builtin_prefetch(leaf->data + (slots(leaf)[slot] & ~SLOT_OVERFLOW));
@@ -128,8 +137,8 @@ void leaf_prefetch(const struct part *leaf, size_t slot)
 
 size_t leaf_find_tag(const struct part *leaf, size_t slot, uint8_t tag)
 {
-    size_t count = header(leaf)->count;
-    CHECK(header(leaf)->tagged != 0 && slot <= count);
+    size_t count = leaf_header_of(leaf)->count;
+    CHECK(tagged(leaf) && slot <= count);
     const uint8_t *found = memchr(tags(leaf) + slot, tag, count - slot);
     return found == NULL ? count : (size_t)(found - tags(leaf));
 }
@@ -140,7 +149,7 @@ static void compact(struct part *leaf)
 {
     unsigned char old[LEAF_CAPACITY];
     memcpy(old, leaf->data, LEAF_CAPACITY);
-    struct leaf_header *head = header(leaf);
+    struct leaf_header *head = leaf_header_of(leaf);
     size_t low = LEAF_CAPACITY;
     for (size_t i = 0; i < head->count; i++) {
         unsigned flag = slots(leaf)[i] & SLOT_OVERFLOW;
@@ -159,7 +168,7 @@ static void compact(struct part *leaf)
 /* Makes room for `count` slots at `slot` and `size` bytes of entries, without a hole between. */
 static void open_slots(struct part *leaf, size_t slot, size_t count, size_t size)
 {
-    struct leaf_header *head = header(leaf);
+    struct leaf_header *head = leaf_header_of(leaf);
     size_t old = head->count;
     CHECK(slot <= old);
     CHECK(head->used + count * slot_size(leaf) + size <= LEAF_ROOM);
@@ -170,7 +179,7 @@ static void open_slots(struct part *leaf, size_t slot, size_t count, size_t size
     head->count = (uint16_t)(old + count);
     uint16_t *to = slots(leaf);
     memmove(to + slot + count, from + slot, (old - slot) * sizeof(uint16_t));
-    if (head->tagged != 0) {
+    if (tagged(leaf)) {
         memmove(to, from, slot * sizeof(uint16_t));
         memmove(tags(leaf) + slot + count, tags(leaf) + slot, old - slot);
     }
@@ -179,10 +188,10 @@ static void open_slots(struct part *leaf, size_t slot, size_t count, size_t size
 
 static void fill_slot(struct part *leaf, size_t slot, struct leaf_entry entry)
 {
-    struct leaf_header *head = header(leaf);
+    struct leaf_header *head = leaf_header_of(leaf);
     head->low = (uint16_t)(head->low - entry_size(entry));
     unsigned char *p = leaf->data + head->low;
-    if (head->tagged != 0) {
+    if (tagged(leaf)) {
         tags(leaf)[slot] = entry.tag;
     }
     if (entry.overflow != LEAF_NO_OVERFLOW) {
@@ -203,6 +212,10 @@ static void fill_slot(struct part *leaf, size_t slot, struct leaf_entry entry)
 
 void leaf_insert(struct part *leaf, size_t slot, struct leaf_entry entry)
 {
+    if (dense(leaf)) {
+        leaf_dense_insert(leaf, slot, entry);
+        return;
+    }
     open_slots(leaf, slot, 1, entry_size(entry));
     fill_slot(leaf, slot, entry);
 }
@@ -218,7 +231,11 @@ void leaf_overwrite(struct part *leaf, size_t slot, struct bytes element)
 
 void leaf_remove(struct part *leaf, size_t slot, size_t count)
 {
-    struct leaf_header *head = header(leaf);
+    if (dense(leaf)) {
+        leaf_dense_remove(leaf, slot, count);
+        return;
+    }
+    struct leaf_header *head = leaf_header_of(leaf);
     size_t old = head->count;
     CHECK(slot <= old && count <= old - slot);
     for (size_t i = slot; i < slot + count; i++) {
@@ -234,7 +251,7 @@ void leaf_remove(struct part *leaf, size_t slot, size_t count)
     const uint16_t *from = slots(leaf);
     head->count = (uint16_t)(old - count);
     uint16_t *to = slots(leaf);
-    if (head->tagged != 0) {
+    if (tagged(leaf)) {
         memmove(tags(leaf) + slot, tags(leaf) + slot + count, old - slot - count);
         memmove(to, from, slot * sizeof(uint16_t));
     }
@@ -246,14 +263,18 @@ void leaf_remove(struct part *leaf, size_t slot, size_t count)
 
 void leaf_clear(struct part *leaf)
 {
-    *header(leaf) = (struct leaf_header){
-        .kind = PART_KIND_LEAF, .tagged = header(leaf)->tagged, .low = LEAF_CAPACITY};
+    *leaf_header_of(leaf) = (struct leaf_header){
+        .kind = PART_KIND_LEAF, .form = leaf_header_of(leaf)->form, .low = LEAF_CAPACITY};
 }
 
 void leaf_move(struct part *from, size_t slot, size_t count, struct part *to, size_t to_slot)
 {
     size_t cost = 0;
-    CHECK(header(from)->tagged == header(to)->tagged);
+    CHECK(leaf_header_of(from)->form == leaf_header_of(to)->form);
+    if (dense(from)) {
+        leaf_dense_move(from, slot, count, to, to_slot);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         cost += leaf_cost_at(from, slot + i);
     }
@@ -269,8 +290,11 @@ bool leaf_verify(const struct part *leaf)
     if (leaf->size != LEAF_CAPACITY || leaf->capacity < LEAF_CAPACITY) {
         return false;
     }
-    const struct leaf_header *head = header(leaf);
-    if (head->tagged > 1) {
+    const struct leaf_header *head = leaf_header_of(leaf);
+    if (head->form == LEAF_DENSE) {
+        return head->kind == PART_KIND_LEAF && leaf_dense_verify(leaf);
+    }
+    if (head->form > LEAF_DENSE) {
         return false;
     }
     if (head->kind != PART_KIND_LEAF || slots_end(leaf, head->count) > head->low ||

@@ -263,6 +263,32 @@ enum status list_walk(const struct value *value, uint64_t index, uint64_t count,
     return status;
 }
 
+enum status list_search(const struct value *value, uint64_t index, uint64_t count, bool backwards,
+                        struct bytes wanted, list_found_fn fn, void *ctx)
+{
+    const struct list *list = root_of(value);
+    if (list != NULL) {
+        return clast_search(&list->clast, index, count, backwards, wanted, fn, ctx);
+    }
+    if (count == 0) {
+        return ST_OK;
+    }
+    struct bytes block = value->packed;
+    CHECK(index < packed_count(block));
+    CHECK(count <= (backwards ? index + 1 : packed_count(block) - index));
+    size_t offset = packed_offset(block, (uint32_t)index + backwards);
+    enum status status = ST_OK;
+    for (; count > 0 && status == ST_OK; count--) {
+        struct bytes element =
+            backwards ? packed_previous(block, &offset) : packed_next(block, &offset);
+        if (bytes_equal(element, wanted)) {
+            status = fn(ctx, index);
+        }
+        index += backwards ? UINT64_MAX : 1;
+    }
+    return status;
+}
+
 enum status list_push(struct value *value, enum list_side side, const struct bytes *elements,
                       size_t count, const struct value_limits *limits, struct buf *scratch)
 {

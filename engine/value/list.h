@@ -24,6 +24,12 @@ enum status list_at(const struct value *value, uint64_t index, struct value_piec
 enum status list_walk(const struct value *value, uint64_t index, uint64_t count, bool backwards,
                       value_piece_fn fn, void *ctx);
 
+/* Calls fn with the index of each element of such a range that equals `wanted`, in the order of the
+ * walk. A status other than ST_OK of fn ends the search and is returned. */
+typedef enum status (*list_found_fn)(void *ctx, uint64_t index);
+enum status list_search(const struct value *value, uint64_t index, uint64_t count, bool backwards,
+                        struct bytes wanted, list_found_fn fn, void *ctx);
+
 /* Pushes one after the other: LPUSH a b leaves b leftmost. */
 enum status list_push(struct value *value, enum list_side side, const struct bytes *elements,
                       size_t count, const struct value_limits *limits, struct buf *scratch);

@@ -4,7 +4,6 @@
 /* A walk in search of equal elements. */
 struct search {
     struct bytes wanted;
-    uint64_t index; /* Of the element that comes next. */
     bool backwards;
     uint64_t skip;        /* Matches to pass over first. */
     uint64_t matches_max; /* 0: no limit */
@@ -13,14 +12,9 @@ struct search {
     bool over; /* The walk was ended on purpose. */
 };
 
-static enum status search_element(void *ctx, struct value_piece piece)
+static enum status search_found(void *ctx, uint64_t index)
 {
     struct search *search = ctx;
-    uint64_t index = search->index;
-    search->index += search->backwards ? UINT64_MAX : 1;
-    if (!bytes_equal(piece.data, search->wanted)) {
-        return ST_OK;
-    }
     if (search->skip > 0) {
         search->skip--;
         return ST_OK;
@@ -42,9 +36,9 @@ static enum status search_run(struct search *search, const struct value *value, 
     if (count == 0) {
         return ST_OK;
     }
-    search->index = search->backwards ? count - 1 : 0;
-    enum status status = list_walk(value, search->index, most < count ? most : count,
-                                   search->backwards, search_element, search);
+    enum status status =
+        list_search(value, search->backwards ? count - 1 : 0, most < count ? most : count,
+                    search->backwards, search->wanted, search_found, search);
     return search->over ? ST_OK : status;
 }
 
