@@ -1,4 +1,4 @@
-/* Reading a clast; clast_seek.c finds places in it, clast_edit.c changes it. */
+/* Reading a clast; clast_seek.c finds places in it, clast_put.c and clast_remove.c change it. */
 #include "engine/value/clast.h"
 
 #include "engine/value/clast_private.h"

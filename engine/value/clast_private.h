@@ -1,5 +1,5 @@
-/* clast_private: what reading (clast.c), searching (clast_seek.c), changing (clast_edit.c) and
- * spreading entries over leaves (clast_spread.c) have in common. */
+/* clast_private: what reading (clast.c), searching (clast_seek.c), adding (clast_put.c), taking
+ * away (clast_remove.c) and spreading entries over leaves (clast_spread.c) have in common. */
 #ifndef BASIN_ENGINE_VALUE_CLAST_PRIVATE_H
 #define BASIN_ENGINE_VALUE_CLAST_PRIVATE_H
 
@@ -47,6 +47,17 @@ bool clast_at_right(const struct clast_path *path, uint32_t step);
 /* Moves the path to the first entry of the next leaf, or the last of the previous one; there is
  * one. */
 enum status clast_path_step(const struct clast *clast, struct clast_path *path, bool backwards);
+
+/* -- clast_remove.c --------------------------------------------------------------------------- */
+
+/* ST_WAIT if the element lies in an overflow part that is not in memory: who drops it must know its
+ * size. */
+enum status clast_overflow_present(const struct clast *clast, const struct clast_path *path);
+/* Sees to it that the nodes of the path are not too small, if that can be done; the path is stale
+ * afterwards. */
+void clast_path_repair(struct clast *clast, struct clast_path *path);
+/* Takes away tops with a single child. */
+void clast_top_lower(struct clast *clast);
 
 /* -- clast_spread.c --------------------------------------------------------------------------- */
 
