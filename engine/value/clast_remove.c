@@ -7,8 +7,8 @@
  * there will soon empty them anyway.
  *
  * As in clast_put.c, all parts that will be written are made private before anything changes. What
- * would only be nice, the merging of parts that became small, is left undone if it would need memory
- * or a part that is not in it.
+ * would only be nice, the merging of parts that became small, is left undone if it would need
+ * memory or a part that is not in it.
  */
 #include "engine/value/clast_private.h"
 
@@ -412,4 +412,3 @@ enum status clast_remove_at(struct clast *clast, struct clast_path *path)
     }
     return status;
 }
-
