@@ -8,9 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Longer text is no number. */
-#define NUMBER_TEXT_MAX (5 * 1024)
-
 /* ------------------------------------------------------------------------------------------
  * Shared by the family.
  */
@@ -22,28 +19,6 @@ bool geo_fits(struct call *call, const struct value *value)
     }
     reply_wrong_type(call);
     return false;
-}
-
-bool geo_number_read(struct bytes text, double *number_out)
-{
-    char copy[NUMBER_TEXT_MAX];
-    if (text.size == 0 || text.size >= sizeof(copy)) {
-        return false;
-    }
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    if (isspace((unsigned char)copy[0])) {
-        return false;
-    }
-    char *end;
-    errno = 0;
-    double number = strtod(copy, &end);
-    if (end != copy + text.size || isnan(number) || /* A NUL within the text ends it early. */
-        (errno == ERANGE && (isinf(number) || number == 0))) {
-        return false;
-    }
-    *number_out = number;
-    return true;
 }
 
 bool geo_unit_read(struct call *call, struct bytes word, double *metres_out)
@@ -65,7 +40,7 @@ bool geo_unit_read(struct call *call, struct bytes word, double *metres_out)
 bool geo_point_read(struct call *call, const struct bytes *pair, struct geo_point *point_out)
 {
     struct geo_point point;
-    if (!geo_number_read(pair[0], &point.longitude) || !geo_number_read(pair[1], &point.latitude)) {
+    if (!double_parse(pair[0], &point.longitude) || !double_parse(pair[1], &point.latitude)) {
         resp_error(call->out, "ERR value is not a valid float");
         return false;
     }

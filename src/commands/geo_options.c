@@ -43,7 +43,7 @@ static void read_unit(struct reader *reader, struct bytes word)
 static enum status read_circle(struct reader *reader, size_t offset)
 {
     double radius;
-    if (!geo_number_read(*argument(reader, offset), &radius)) {
+    if (!double_parse(*argument(reader, offset), &radius)) {
         return fail(reader, "ERR need numeric radius");
     }
     if (radius < 0) {
@@ -60,10 +60,10 @@ static enum status read_box(struct reader *reader, size_t offset)
 {
     double width;
     double height;
-    if (!geo_number_read(*argument(reader, offset), &width)) {
+    if (!double_parse(*argument(reader, offset), &width)) {
         return fail(reader, "ERR need numeric width");
     }
-    if (!geo_number_read(*argument(reader, offset + 1), &height)) {
+    if (!double_parse(*argument(reader, offset + 1), &height)) {
         return fail(reader, "ERR need numeric height");
     }
     if (width < 0 || height < 0) {

@@ -17,8 +17,6 @@
 
 /* Whether a key that was read is absent or a sorted set; if not, the error is written. */
 bool geo_fits(struct call *call, const struct value *value);
-/* A double as Redis reads it: no spaces, no nan, within its range. */
-bool geo_number_read(struct bytes text, double *number_out);
 /* A unit's length in metres. False: the error is written. */
 bool geo_unit_read(struct call *call, struct bytes word, double *metres_out);
 /* Longitude and latitude, two arguments. False: the error is written. */

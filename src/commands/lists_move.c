@@ -86,40 +86,11 @@ enum status lists_rpoplpush(struct call *call)
  * LMPOP numkeys key … LEFT | RIGHT [COUNT count]
  */
 
-/* Finds side and count. False: the error is written. Otherwise the keys are planned. */
-static bool pop_options_read(struct call *call, enum list_side *side, int64_t *count)
-{
-    int64_t keys;
-    *count = 1;
-    if (!bytes_to_int64(call->argv[1], &keys) || keys <= 0) {
-        resp_error(call->out, "ERR numkeys should be greater than 0");
-        return false;
-    }
-    uint64_t at = (uint64_t)keys + 2;
-    if (at >= call->argc || !lists_side(call->argv[at], side)) {
-        reply_syntax_error(call);
-        return false;
-    }
-    bool counted = false;
-    for (at++; at < call->argc; at += 2) {
-        if (counted || at + 1 == call->argc || !argument_is(call->argv[at], "count")) {
-            reply_syntax_error(call);
-            return false;
-        }
-        if (!bytes_to_int64(call->argv[at + 1], count) || *count <= 0) {
-            resp_error(call->out, "ERR count should be greater than 0");
-            return false;
-        }
-        counted = true;
-    }
-    return true;
-}
-
 enum status lists_lmpop(struct call *call)
 {
-    enum list_side side;
+    bool right;
     int64_t count;
-    if (!pop_options_read(call, &side, &count)) {
+    if (!argument_pop_options(call, "left", "right", &right, &count)) {
         return ST_OK;
     }
     for (unsigned i = 0; i < call->key_count; i++) {
@@ -133,7 +104,7 @@ enum status lists_lmpop(struct call *call)
             resp_array(call->out, 2);
             resp_bulk(call->out, name.data, name.size);
             uint64_t present = list_count(&value);
-            return lists_pop_many(call, i, &value, side,
+            return lists_pop_many(call, i, &value, right ? LIST_RIGHT : LIST_LEFT,
                                   (uint64_t)count < present ? (uint64_t)count : present);
         }
     }

@@ -35,35 +35,6 @@ enum status sorted_sets_peek(struct call *call, unsigned number, struct value *v
     return status;
 }
 
-/* Longer text is no number to Redis either. */
-#define DOUBLE_TEXT_MAX 128
-
-bool sorted_sets_double(struct bytes text, double *value_out)
-{
-    char room[DOUBLE_TEXT_MAX];
-    char *copy = room;
-    if (text.size == 0 || isspace(*(const unsigned char *)text.data)) {
-        return false;
-    }
-    if (text.size >= sizeof(room) && (copy = malloc(text.size + 1)) == NULL) {
-        return false;
-    }
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    char *end;
-    errno = 0;
-    double value = strtod(copy, &end);
-    bool whole = end == copy + text.size; /* A NUL within the text ends it early. */
-    if (copy != room) {
-        free(copy);
-    }
-    if (!whole || isnan(value) || (errno == ERANGE && (isinf(value) || value == 0))) {
-        return false;
-    }
-    *value_out = value;
-    return true;
-}
-
 struct sorted_sets_writer sorted_sets_writer(struct call *call, bool scores)
 {
     return (struct sorted_sets_writer){call->out, scores, scores && call->out->version == 3};
@@ -221,7 +192,7 @@ static enum status zadd(struct call *call)
     }
     for (size_t i = 0; i < options.count; i++) {
         const struct bytes *pair = call->argv + options.first + 2 * i;
-        if (!sorted_sets_double(pair[0], &members[i].score)) {
+        if (!double_parse(pair[0], &members[i].score)) {
             resp_error(call->out, "ERR value is not a valid float");
             return ST_OK;
         }
@@ -252,7 +223,7 @@ static enum status zincrby(struct call *call)
     if (!add_options_read(call, &options)) {
         return ST_OK; /* An option of ZADD is one here too, and then too little is left. */
     }
-    if (!sorted_sets_double(call->argv[2], &member.score)) {
+    if (!double_parse(call->argv[2], &member.score)) {
         resp_error(call->out, "ERR value is not a valid float");
         return ST_OK;
     }

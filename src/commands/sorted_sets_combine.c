@@ -108,7 +108,7 @@ static enum status source_find(const struct source *source, struct bytes member,
 static bool weights_read(struct call *call, size_t at, struct request *request)
 {
     for (size_t i = 0; i < request->count; i++) {
-        if (!sorted_sets_double(call->argv[at + i], &request->sources[i].weight)) {
+        if (!double_parse(call->argv[at + i], &request->sources[i].weight)) {
             resp_error(call->out, "ERR weight value is not a float");
             return false;
         }

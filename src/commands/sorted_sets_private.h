@@ -17,9 +17,6 @@ enum status sorted_sets_read(struct call *call, unsigned number, struct value *v
 enum status sorted_sets_peek(struct call *call, unsigned number, struct value *value_out,
                              bool *fits_out);
 
-/* A double as Redis reads it: no spaces around, no NaN, no number beyond the range. */
-bool sorted_sets_double(struct bytes text, double *value_out);
-
 /* How members are written. */
 struct sorted_sets_writer {
     struct resp_out *out;

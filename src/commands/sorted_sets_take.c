@@ -64,47 +64,11 @@ enum status sorted_sets_zpopmax(struct call *call)
     return pop(call, true);
 }
 
-static bool side_read(struct bytes argument, bool *highest_out)
-{
-    *highest_out = argument_is(argument, "max");
-    return *highest_out || argument_is(argument, "min");
-}
-
-/* numkeys key … MIN | MAX [COUNT count]. False: the error is written. Otherwise the keys are
- * planned. */
-static bool pop_options_read(struct call *call, bool *highest, int64_t *count)
-{
-    int64_t keys;
-    *count = 1;
-    if (!bytes_to_int64(call->argv[1], &keys) || keys <= 0) {
-        resp_error(call->out, "ERR numkeys should be greater than 0");
-        return false;
-    }
-    uint64_t at = (uint64_t)keys + 2;
-    if (at >= call->argc || !side_read(call->argv[at], highest)) {
-        reply_syntax_error(call);
-        return false;
-    }
-    bool counted = false;
-    for (at++; at < call->argc; at += 2) {
-        if (counted || at + 1 == call->argc || !argument_is(call->argv[at], "count")) {
-            reply_syntax_error(call);
-            return false;
-        }
-        if (!bytes_to_int64(call->argv[at + 1], count) || *count <= 0) {
-            resp_error(call->out, "ERR count should be greater than 0");
-            return false;
-        }
-        counted = true;
-    }
-    return true;
-}
-
 enum status sorted_sets_zmpop(struct call *call)
 {
     bool highest;
     int64_t count;
-    if (!pop_options_read(call, &highest, &count)) {
+    if (!argument_pop_options(call, "min", "max", &highest, &count)) {
         return ST_OK;
     }
     for (unsigned i = 0; i < call->key_count; i++) {

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+/* Texts of doubles are hardly ever longer. */
+#define DOUBLE_TEXT_MAX 128
 /* Digits behind the point that Redis writes. */
 #define LONG_DOUBLE_DIGITS 17
 
@@ -72,6 +74,32 @@ bool argument_timeout_ms(struct call *call, struct bytes argument, uint64_t *unt
         return false;
     }
     *until_ms_out = timeout_ms == 0 ? 0 : call->now_ms + (uint64_t)timeout_ms;
+    return true;
+}
+
+bool double_parse(struct bytes text, double *value_out)
+{
+    char room[DOUBLE_TEXT_MAX];
+    char *copy = room;
+    if (text.size == 0 || isspace(*(const unsigned char *)text.data)) {
+        return false;
+    }
+    if (text.size >= sizeof(room) && (copy = malloc(text.size + 1)) == NULL) {
+        return false;
+    }
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    char *end;
+    errno = 0;
+    double value = strtod(copy, &end);
+    bool whole = end == copy + text.size; /* A NUL within the text ends it early. */
+    if (copy != room) {
+        free(copy);
+    }
+    if (!whole || isnan(value) || (errno == ERANGE && (isinf(value) || value == 0))) {
+        return false;
+    }
+    *value_out = value;
     return true;
 }
 
@@ -158,6 +186,36 @@ bool argument_scan_options(struct call *call, size_t first, struct scan_options 
             reply_syntax_error(call);
             return false;
         }
+    }
+    return true;
+}
+
+bool argument_pop_options(struct call *call, const char *first, const char *second,
+                          bool *second_out, int64_t *count_out)
+{
+    int64_t keys;
+    *count_out = 1;
+    if (!bytes_to_int64(call->argv[1], &keys) || keys <= 0) {
+        resp_error(call->out, "ERR numkeys should be greater than 0");
+        return false;
+    }
+    uint64_t at = (uint64_t)keys + 2;
+    *second_out = at < call->argc && argument_is(call->argv[at], second);
+    if (at >= call->argc || (!*second_out && !argument_is(call->argv[at], first))) {
+        reply_syntax_error(call);
+        return false;
+    }
+    bool counted = false;
+    for (at++; at < call->argc; at += 2) {
+        if (counted || at + 1 == call->argc || !argument_is(call->argv[at], "count")) {
+            reply_syntax_error(call);
+            return false;
+        }
+        if (!bytes_to_int64(call->argv[at + 1], count_out) || *count_out <= 0) {
+            resp_error(call->out, "ERR count should be greater than 0");
+            return false;
+        }
+        counted = true;
     }
     return true;
 }

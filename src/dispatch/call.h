@@ -96,6 +96,12 @@ bool argument_scan_options(struct call *call, size_t first, struct scan_options 
 bool argument_long_double(struct call *call, struct bytes argument, long double *value_out);
 /* The same without a call, and without a word. */
 bool long_double_parse(struct bytes text, long double *value_out);
+/* A double as Redis reads it: no spaces, no nan, no overflow. */
+bool double_parse(struct bytes text, double *value_out);
+/* numkeys key … FIRST | SECOND [COUNT count], as LMPOP and ZMPOP have it; *second_out: which of the
+ * two words. False: the error is written; otherwise the keys are planned. */
+bool argument_pop_options(struct call *call, const char *first, const char *second,
+                          bool *second_out, int64_t *count_out);
 /* Longer text is no number to Redis. */
 #define LONG_DOUBLE_TEXT_MAX (5 * 1024)
 /* Writes without an exponent, without needless zeros; gives the length, 0 if there is no room. */
