@@ -3,8 +3,6 @@
 #include "src/commands/hashes_private.h"
 
 #define SCAN_COUNT_DEFAULT 10
-/* A reply of fields by chance may be no larger: its size is only the client's word. */
-#define RANDOM_REPLY_MAX (1u << 29)
 #define BULK_SIZE_MIN 6 /* Of an empty one. */
 /* How often a pick that fell on a field whose time has come is made again. */
 #define RANDOM_TRIES 64
@@ -210,16 +208,14 @@ static enum status reply_one(struct call *call, const struct value *value)
 static enum status reply_repeating(struct call *call, const struct value *value, uint64_t count,
                                    struct words *words)
 {
-    enum status status = count > RANDOM_REPLY_MAX / BULK_SIZE_MIN ? ST_LIMIT : ST_OK;
+    enum status status = count > REPLY_DRAWN_MAX / BULK_SIZE_MIN ? ST_LIMIT : ST_OK;
     for (uint64_t i = 0; i < count && status == ST_OK && !call->out->failed; i++) {
         struct field_item item;
         status = random_item(call, value, &item);
         if (status == ST_OK) {
             status = reply_item(words, &item);
         }
-        if (call->out->memory > RANDOM_REPLY_MAX) {
-            status = ST_LIMIT;
-        }
+        status = status == ST_OK ? reply_drawn_check(call) : status;
     }
     return status;
 }
