@@ -20,7 +20,6 @@
 
 enum kind { KIND_HASH, KIND_SET, KIND_ZSET, KIND_STREAM, KIND_LIST };
 
-
 static struct basin *open_store(const char *dir)
 {
     struct basin_options options = basin_options_default();
