@@ -319,6 +319,45 @@ TEST(hrandfield_answers_in_every_form)
                 "9223372036854775807");
 }
 
+#define WAITING 40000
+#define WAITING_EACH 1000 /* In one request. */
+
+/* Fields whose time has come lie there until they are removed, some hundreds at a time: as long as
+ * they are most of the hash, a pick that finds one would be made again and again. */
+TEST(hrandfield_is_quick_and_fair_while_most_fields_wait_for_their_removal)
+{
+    dialog_begin();
+    EXPECT_TEXT(ask("CONFIG SET hz 1"), "OK");
+    EXPECT_TEXT(ask("HSET h a 1 b 2 c 3"), "(3)");
+    long long at_ms = now_ms() + 3000;
+    static char texts[WAITING_EACH + 1][24];
+    const char *words[6 + 2 * WAITING_EACH] = {"HSETEX", "h",   "PXAT", texts[WAITING_EACH],
+                                               "FIELDS", "1000"};
+    snprintf(texts[WAITING_EACH], sizeof(texts[0]), "%lld", at_ms);
+    for (int i = 0; i < WAITING; i++) {
+        snprintf(texts[i % WAITING_EACH], sizeof(texts[0]), "f%d", i);
+        words[6 + 2 * (i % WAITING_EACH)] = texts[i % WAITING_EACH];
+        words[7 + 2 * (i % WAITING_EACH)] = "v";
+        if (i % WAITING_EACH == WAITING_EACH - 1) {
+            EXPECT_TEXT(ask_argv(6 + 2 * WAITING_EACH, words, NULL), "(1)");
+        }
+    }
+    EXPECT_INT(ask_integer("HLEN h"), WAITING + 3);
+    while (ask_integer("HLEN h") > 3) {
+    }
+    long long begun_ms = now_ms();
+    const char *picks = ask("HRANDFIELD h -3000");
+    EXPECT(now_ms() - begun_ms < 1000); /* It was some 5 s. */
+    int seen[3] = {0};
+    for (const char *at = picks + 1; *at != '\0'; at += 2) {
+        EXPECT(*at >= 'a' && *at <= 'c');
+        seen[*at - 'a']++;
+    }
+    EXPECT(seen[0] + seen[1] + seen[2] == 3000);
+    EXPECT(seen[0] > 800 && seen[1] > 800 && seen[2] > 800);
+    EXPECT_TEXT(ask("CONFIG SET hz 10"), "OK");
+}
+
 /* How often each of `count` fields was picked in `picks` requests for `some` of them. */
 static void expect_fair(int count, int picks, int some)
 {

@@ -298,6 +298,13 @@ TEST(spop_is_not_drawn_again_when_the_log_is_replayed)
     free(most);
 }
 
+TEST(srandmember_refuses_a_reply_that_would_only_fill_memory)
+{
+    dialog_begin();
+    EXPECT_TEXT(ask("SADD s %b", dialog_filler(1 << 20, 1), (size_t)1 << 20), "(1)");
+    EXPECT_TEXT(ask("SRANDMEMBER s -600"), "-ERR the request passes a limit of this server");
+}
+
 TEST(srandmember_gives_different_members_or_with_a_negative_count_any)
 {
     dialog_begin();

@@ -250,6 +250,13 @@ TEST(zrandmember_draws_what_is_there)
     EXPECT(seen[0] > 50 && seen[1] > 50 && seen[2] > 50);
 }
 
+TEST(zrandmember_refuses_a_reply_that_would_only_fill_memory)
+{
+    dialog_begin();
+    EXPECT_TEXT(ask("ZADD z 1 %b", dialog_filler(1 << 20, 1), (size_t)1 << 20), "(1)");
+    EXPECT_TEXT(ask("ZRANDMEMBER z -600"), "-ERR the request passes a limit of this server");
+}
+
 TEST(encodings_are_those_of_redis)
 {
     dialog_begin();

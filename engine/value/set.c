@@ -101,7 +101,7 @@ bool set_member_take(struct bytes *in, struct bytes *member_out)
 {
     struct bytes rest = *in;
     uint64_t size;
-    if (!varint_take(&rest, &size) || size > rest.size || size > CLAST_ELEMENT_MAX ||
+    if (!varint_take(&rest, &size) || size > rest.size ||
         in->size - rest.size != varint_size(size)) {
         return false;
     }
@@ -322,7 +322,7 @@ static bool survey(struct bytes members, struct survey *survey_out)
     *survey_out = (struct survey){.integers = true};
     while (members.size > 0) {
         struct bytes member;
-        if (!set_member_take(&members, &member)) {
+        if (!set_member_take(&members, &member) || member.size > CLAST_ELEMENT_MAX) {
             return false;
         }
         struct set_probe probe = set_probe_of(member);

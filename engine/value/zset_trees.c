@@ -465,6 +465,45 @@ static void drop_tickets(struct zset_trees *trees, const struct leaving_list *li
     }
 }
 
+/* Where so many times more go than stay, those that stay are put into new trees. */
+#define CUT_REBUILD 4
+
+static enum status collect_staying(void *ctx, struct value_piece name, double score)
+{
+    struct zset_member **next = ctx;
+    *(*next)++ = (struct zset_member){name.data, score};
+    return ST_OK;
+}
+
+/* The cut by way of what stays, which is little or nothing. */
+static enum status rebuild_without(struct zset_trees *trees, uint64_t rank, uint64_t count)
+{
+    uint64_t staying = trees->scores.count - count;
+    struct zset_member *members = part_alloc((staying + 1) * sizeof(*members));
+    if (members == NULL) {
+        return ST_NOMEM;
+    }
+    struct zset_member *next = members;
+    struct zset_trees *fresh = NULL;
+    enum status status = zset_trees_walk(trees, 0, rank, false, collect_staying, &next);
+    if (status == ST_OK) {
+        status =
+            zset_trees_walk(trees, rank + count, staying - rank, false, collect_staying, &next);
+    }
+    if (status == ST_OK) {
+        status = zset_trees_build(members, staying, trees->members.seed, &fresh);
+        CHECK(status != ST_CORRUPT);
+    }
+    free(members);
+    if (status == ST_OK) {
+        struct zset_trees before = *trees;
+        *trees = *fresh;
+        *fresh = before;
+        zset_trees_free(fresh);
+    }
+    return status;
+}
+
 enum status zset_trees_cut(struct zset_trees *trees, uint64_t rank, uint64_t count)
 {
     CHECK(rank <= trees->scores.count && count <= trees->scores.count - rank);
@@ -477,6 +516,9 @@ enum status zset_trees_cut(struct zset_trees *trees, uint64_t rank, uint64_t cou
         clast_deinit(&trees->members);
         trees_init(trees, seed);
         return ST_OK;
+    }
+    if (count / CUT_REBUILD > trees->scores.count - count) {
+        return rebuild_without(trees, rank, count);
     }
     struct leaving_list list = {.seed = trees->members.seed};
     list.rows = part_alloc(count * sizeof(*list.rows));

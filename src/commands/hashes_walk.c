@@ -3,11 +3,9 @@
 #include "src/commands/hashes_private.h"
 
 #define SCAN_COUNT_DEFAULT 10
-/* A reply of fields by chance may be no larger: its size is only the client's word. */
-#define RANDOM_REPLY_MAX (1u << 29)
 #define BULK_SIZE_MIN 6 /* Of an empty one. */
-/* How often a pick that fell on a field whose time has come is made again. */
-#define RANDOM_TRIES 64
+/* While at least one field in so many is live, who meets one whose time has come picks again. */
+#define POOL_SHARE 8
 
 /* Which words of an item are wanted. */
 struct words {
@@ -166,40 +164,63 @@ enum status hashes_hscan(struct call *call)
 
 /* ------------------------------------------------------------------------------------------
  * By chance: picks are ranks among all that is stored; those whose time has come are picked again.
+ * Where they are most of what is stored, the live ones are put into an array first.
  */
+
+struct pool {
+    const struct value *value;
+    uint64_t count;           /* Of what is picked from. */
+    struct field_item *items; /* NULL: the value itself, with what is due in it. */
+};
+
+static enum status pool_add(void *ctx, const struct field_item *item)
+{
+    struct pool *pool = ctx;
+    pool->items[pool->count++] = *item;
+    return ST_OK;
+}
+
+/* live: fields whose time has not come, at least one. */
+static enum status pool_make(struct call *call, const struct value *value, uint64_t live,
+                             struct pool *pool)
+{
+    *pool = (struct pool){.value = value, .count = fields_count(value)};
+    if (live >= pool->count / POOL_SHARE) {
+        return ST_OK;
+    }
+    pool->count = 0;
+    pool->items = arena_alloc(call->arena, live * sizeof(*pool->items));
+    return pool->items == NULL ? ST_NOMEM : fields_walk(value, call->now_ms, pool_add, pool);
+}
 
 static uint64_t random_below(struct call *call, uint64_t bound)
 {
     return (uint64_t)(((unsigned __int128)txn_random(call->txn) * bound) >> 64);
 }
 
-/* An even pick among the live ones; after many failures, when nearly all fields wait for their
- * removal, the next live one. */
-static enum status random_item(struct call *call, const struct value *value,
+/* An even pick among the live ones. */
+static enum status random_item(struct call *call, const struct pool *pool,
                                struct field_item *item_out)
 {
-    uint64_t count = fields_count(value);
-    uint64_t rank = 0;
-    for (int i = 0; i < RANDOM_TRIES; i++) {
-        rank = random_below(call, count);
-        enum status status = fields_at(value, rank, item_out);
-        if (status != ST_OK || !field_is_due(item_out, call->now_ms)) {
-            return status;
-        }
+    if (pool->items != NULL) {
+        *item_out = pool->items[random_below(call, pool->count)];
+        return ST_OK;
     }
-    for (uint64_t i = 1; i <= count; i++) {
-        enum status status = fields_at(value, (rank + i) % count, item_out);
-        if (status != ST_OK || !field_is_due(item_out, call->now_ms)) {
-            return status;
-        }
-    }
-    return ST_CORRUPT; /* A hash without live fields is absent. */
+    enum status status;
+    do {
+        status = fields_at(pool->value, random_below(call, pool->count), item_out);
+    } while (status == ST_OK && field_is_due(item_out, call->now_ms));
+    return status;
 }
 
-static enum status reply_one(struct call *call, const struct value *value)
+static enum status reply_one(struct call *call, const struct value *value, uint64_t live)
 {
-    struct field_item item;
-    enum status status = random_item(call, value, &item);
+    struct pool pool;
+    struct field_item item = {.expiry_ms = BASIN_NO_EXPIRY};
+    enum status status = pool_make(call, value, live, &pool);
+    if (status == ST_OK) {
+        status = random_item(call, &pool, &item);
+    }
     if (status == ST_OK) {
         reply_piece(call, item.field);
     }
@@ -207,19 +228,19 @@ static enum status reply_one(struct call *call, const struct value *value)
 }
 
 /* The same field may come twice. */
-static enum status reply_repeating(struct call *call, const struct value *value, uint64_t count,
-                                   struct words *words)
+static enum status reply_repeating(struct call *call, const struct value *value, uint64_t live,
+                                   uint64_t count, struct words *words)
 {
-    enum status status = count > RANDOM_REPLY_MAX / BULK_SIZE_MIN ? ST_LIMIT : ST_OK;
+    struct pool pool;
+    enum status status =
+        count > REPLY_DRAWN_MAX / BULK_SIZE_MIN ? ST_LIMIT : pool_make(call, value, live, &pool);
     for (uint64_t i = 0; i < count && status == ST_OK && !call->out->failed; i++) {
         struct field_item item;
-        status = random_item(call, value, &item);
+        status = random_item(call, &pool, &item);
         if (status == ST_OK) {
             status = reply_item(words, &item);
         }
-        if (call->out->memory > RANDOM_REPLY_MAX) {
-            status = ST_LIMIT;
-        }
+        status = status == ST_OK ? reply_drawn_check(call) : status;
     }
     return status;
 }
@@ -341,19 +362,19 @@ enum status hashes_hrandfield(struct call *call)
         }
         return ST_OK;
     }
-    if (!counted) {
-        return reply_one(call, &value);
-    }
     uint64_t live;
     status = fields_live_count(&value, call->now_ms, &live);
     if (status != ST_OK) {
         return status;
+    }
+    if (!counted) {
+        return reply_one(call, &value, live);
     }
     uint64_t wanted = count < 0 ? (uint64_t)-count : (uint64_t)count;
     wanted = count > 0 && wanted > live ? live : wanted;
     bool nested = values && call->out->version == 3;
     struct words words = {call, true, values, nested};
     resp_array(call->out, values && !nested ? wanted * 2 : wanted);
-    return count < 0 ? reply_repeating(call, &value, wanted, &words)
+    return count < 0 ? reply_repeating(call, &value, live, wanted, &words)
                      : reply_different(call, &value, live, wanted, &words);
 }

@@ -264,6 +264,7 @@ static enum status reply_draws(struct call *call, const struct value *set, uint6
     resp_array(call->out, count);
     for (; count > 0 && status == ST_OK && !call->out->failed; count--) {
         status = reply_draw(call, set);
+        status = status == ST_OK ? reply_drawn_check(call) : status;
     }
     return status;
 }

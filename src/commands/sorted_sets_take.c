@@ -176,8 +176,9 @@ static enum status draw(struct call *call, const struct value *value, int64_t co
     }
     sorted_sets_begin(writer, (uint64_t)-count);
     enum status status = ST_OK;
-    for (; count < 0 && status == ST_OK; count++) {
+    for (; count < 0 && status == ST_OK && !call->out->failed; count++) {
         status = write_rank(value, txn_random(call->txn) % size, writer);
+        status = status == ST_OK ? reply_drawn_check(call) : status;
     }
     return status;
 }

@@ -428,7 +428,7 @@ void call_reply_status(struct call *call, enum status status)
 {
     switch (status) {
     case ST_NOMEM:
-        resp_error(call->out, "OOM out of memory: nothing has changed");
+        resp_error(call->out, "OOM out of memory: not all of the request was done");
         break;
     case ST_LIMIT:
         resp_error(call->out, "ERR the request passes a limit of this server");

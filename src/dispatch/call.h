@@ -113,6 +113,13 @@ void reply_wrong_type(struct call *call);
 void reply_help(struct call *call, const char *const *lines);
 /* A bulk reply of a whole piece: by reference to its part when large, else copied. */
 void reply_piece(struct call *call, struct value_piece piece);
+/* A reply may hold no more memory than this when its size is only the client's word: members by
+ * chance that come again and again. Beyond it ST_LIMIT. */
+#define REPLY_DRAWN_MAX (1u << 29)
+static inline enum status reply_drawn_check(const struct call *call)
+{
+    return call->out->memory > REPLY_DRAWN_MAX ? ST_LIMIT : ST_OK;
+}
 /* A whole string value as one bulk reply. */
 enum status reply_text(struct call *call, const struct value *value);
 

@@ -1,5 +1,6 @@
 #include "engine/value/set.h"
 
+#include "engine/value/clast.h"
 #include "engine/value/set_algebra.h"
 #include "tests/lib/evictor.h"
 #include "tests/lib/test.h"
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* The model: members are drawn from a fixed pool, so it is one flag a pool entry. A pool entry is
  * an integer below INTEGERS, else a text whose size varies by its number. */
@@ -790,4 +792,33 @@ TEST(set_scan_gives_every_member_that_stays)
     buf_deinit(&run.stored);
     buf_deinit(&run.scratch);
     buf_deinit(&run.request.payload);
+}
+
+/* Nothing of it is looked at, so it costs no memory. */
+static struct bytes enormous_payload(uint64_t size, void **mapping_out)
+{
+    size_t whole = VARINT_MAX + (size_t)size;
+    unsigned char *memory = mmap(NULL, whole, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    EXPECT(memory != MAP_FAILED);
+    *mapping_out = memory;
+    return bytes_of(memory, varint_store(memory, size) + (size_t)size);
+}
+
+/* A client may send it where proto-max-bulk-len is that large. */
+TEST(a_member_that_is_too_large_is_refused_and_is_not_there)
+{
+    struct buf scratch = BUF_EMPTY;
+    struct value set = set_empty();
+    struct value_change change;
+    void *mapping;
+    uint64_t size = (uint64_t)CLAST_ELEMENT_MAX + 1;
+    struct bytes payload = enormous_payload(size, &mapping);
+    EXPECT_INT(value_apply(&set, SET_OP_ADD, payload, &usual, &scratch, &change), ST_LIMIT);
+    EXPECT_INT(change.consumed, 0);
+    EXPECT_INT(set_count(&set), 0);
+    EXPECT_INT(value_apply(&set, SET_OP_REMOVE, payload, &usual, &scratch, &change), ST_OK);
+    EXPECT(!change.changed);
+    EXPECT_INT(munmap(mapping, VARINT_MAX + (size_t)size), 0);
+    buf_deinit(&scratch);
 }

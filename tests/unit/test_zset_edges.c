@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* -- Payloads -----------------------------------------------------------------------------------
  */
@@ -437,6 +438,79 @@ TEST(a_scan_gives_what_is_there_throughout)
     }
 }
 
+/* -- Cuts that leave little ---------------------------------------------------------------------
+ */
+
+static void cut(struct value *value, uint64_t rank, uint64_t count,
+                const struct value_limits *limits, struct buf *scratch)
+{
+    struct buf payload = BUF_EMPTY;
+    struct value_change done;
+    put_varint(&payload, rank);
+    put_varint(&payload, count);
+    EXPECT(value_apply(value, ZSET_CUT, buf_bytes(&payload), limits, scratch, &done) == ST_OK);
+    EXPECT(done.changed && done.count == count);
+    buf_deinit(&payload);
+}
+
+/* Processor time, which others on the machine do not lengthen much. */
+static double seconds_used(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
+/* What goes was looked up one by one once: as slow as the building. */
+TEST(a_cut_that_leaves_a_few_costs_what_it_leaves)
+{
+    struct value_limits limits = limits_of(128, 64);
+    struct buf scratch = BUF_EMPTY;
+    struct value value = zset_empty();
+    char name[32];
+    const int count = 100000;
+    double begun = seconds_used();
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "m%d", i);
+        add(&value, (double)((uint64_t)i * 0x9E3779B1u % 1000003), name, &limits, &scratch);
+    }
+    double building = seconds_used() - begun;
+    begun = seconds_used();
+    cut(&value, 0, (uint64_t)count - 10, &limits, &scratch);
+    EXPECT(seconds_used() - begun < building / 20);
+    EXPECT_INT(zset_count(&value), 10);
+    EXPECT(zset_check(&value));
+    value_free(&value);
+    buf_deinit(&scratch);
+}
+
+TEST(a_cut_leaves_what_lies_on_both_sides_with_its_scores_and_signs)
+{
+    struct value_limits limits = limits_of(0, 64);
+    struct buf scratch = BUF_EMPTY;
+    struct value value = zset_empty();
+    struct value twin;
+    char name[32];
+    for (int i = 0; i < 2000; i++) {
+        snprintf(name, sizeof(name), "m%04d", i);
+        add(&value, i < 3 ? -0.0 : i, name, &limits, &scratch);
+    }
+    EXPECT(value_copy(&value, &scratch, &twin) == ST_OK);
+    cut(&value, 4, 1990, &limits, &scratch);
+    EXPECT_INT(zset_count(&value), 10);
+    EXPECT(zset_check(&value) && value.shape == VALUE_CLAST);
+    for (int i = 0; i < 2000; i++) {
+        bool found;
+        double score;
+        snprintf(name, sizeof(name), "m%04d", i);
+        EXPECT(zset_score(&value, bytes_of_text(name), &found, &score) == ST_OK);
+        EXPECT(found == (i < 4 || i >= 1994));
+        EXPECT(!found || (score == (i < 3 ? 0 : i) && (signbit(score) != 0) == (i < 3)));
+    }
+    EXPECT(zset_count(&twin) == 2000 && zset_check(&twin));
+    value_free(&value);
+    value_free(&twin);
+    buf_deinit(&scratch);
+}
+
 /* -- Every lack of memory -----------------------------------------------------------------------
  */
 
@@ -492,6 +566,13 @@ TEST(whichever_allocation_fails_both_trees_still_agree)
         buf_deinit(&payload);
     }
     EXPECT(failures[0] > 50 && failures[1] > 50 && failures[2] > 50);
+    struct buf most = BUF_EMPTY; /* Nearly all at once. */
+    put_varint(&most, 3);
+    put_varint(&most, zset_count(&value) - 12);
+    EXPECT(zset_count(&value) > 100);
+    EXPECT(apply_through_failures(&value, ZSET_CUT, &most, &limits, &scratch) > 3);
+    EXPECT_INT(zset_count(&value), 12);
+    buf_deinit(&most);
     EXPECT(zset_check(&value) && zset_check(&twin));
     value_free(&value);
     value_free(&twin);
