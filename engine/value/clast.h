@@ -40,7 +40,7 @@
  *
  * Costs: O(log n) for everything at one place, in at most three or four parts; additions at the
  * right end (and, by position, the left) leave full leaves behind, others share the load with a
- * neighbour before a leaf is split, so that leaves are some five sixths full.
+ * neighbour before a leaf is split, so that leaves are some four fifths full.
  *
  * Elements given are borrowed, and must not lie in a part of the clast being changed unless the
  * caller holds a reference of that part. Pieces that are given out name the part they lie in: a

@@ -12,8 +12,10 @@
 static_assert(LEAF_COUNT_MAX <= 1u << ITEM_SLOT_BITS, "a slot fits an item");
 static_assert(SPREAD_IN_MAX << ITEM_SLOT_BITS <= ITEM_FRESH, "and is told from the fresh one");
 
-/* The marks of a row, only for hashed leaves. */
+/* What each item of a row takes, and their marks, these only for hashed leaves. */
 struct row {
+    size_t total;
+    uint16_t costs[SPREAD_IN_MAX * LEAF_COUNT_MAX + 1];
     uint64_t marks[SPREAD_IN_MAX * LEAF_TAGGED_COUNT_MAX + 1];
 };
 
@@ -35,69 +37,84 @@ static struct mark mark_of(const struct spread *spread, size_t index)
 }
 
 /* Shell sort (gaps of M. Ciura, 2001) of some hundred items by their marks. */
-static void sort_by_mark(uint16_t *items, uint64_t *marks, size_t count)
+static void sort_by_mark(uint16_t *items, uint16_t *costs, uint64_t *marks, size_t count)
 {
     static const size_t gaps[] = {701, 301, 132, 57, 23, 10, 4, 1};
     for (size_t g = 0; g < sizeof(gaps) / sizeof(gaps[0]); g++) {
         size_t gap = gaps[g];
         for (size_t i = gap; i < count; i++) {
             uint16_t item = items[i];
+            uint16_t cost = costs[i];
             uint64_t mark = marks[i];
             size_t j = i;
             for (; j >= gap && marks[j - gap] > mark; j -= gap) {
                 items[j] = items[j - gap];
+                costs[j] = costs[j - gap];
                 marks[j] = marks[j - gap];
             }
             items[j] = item;
+            costs[j] = cost;
             marks[j] = mark;
         }
     }
 }
 
+static void row_add(struct spread *spread, struct row *row, uint16_t item, struct leaf_entry entry)
+{
+    size_t index = spread->item_count++;
+    size_t cost = leaf_cost(clast_form(spread->clast), entry);
+    spread->items[index] = item;
+    row->costs[index] = (uint16_t)cost;
+    row->total += cost;
+    if (clast_tagged(spread->clast)) {
+        row->marks[index] = item == ITEM_FRESH ? spread->fresh->mark.high
+                                               : clast_entry_mark(spread->clast, entry).high;
+    }
+}
+
 static void row_build(struct spread *spread, struct row *row)
 {
-    bool hashed = clast_tagged(spread->clast);
     const struct spread_fresh *fresh = spread->fresh;
     spread->item_count = 0;
+    row->total = 0;
     for (size_t i = 0; i < spread->in; i++) {
+        const struct part *leaf = spread->leaves[i];
         size_t start = spread->item_count;
-        size_t count = leaf_count(spread->leaves[i]);
+        size_t count = leaf_count(leaf);
+        struct leaf_entry entry = {.overflow = LEAF_NO_OVERFLOW};
         for (size_t slot = 0; slot <= count; slot++) {
             bool here = fresh != NULL && fresh->leaf == i && fresh->slot == slot;
             if (here) {
-                spread->items[spread->item_count++] = ITEM_FRESH;
+                row_add(spread, row, ITEM_FRESH, fresh->entry);
             }
-            if (slot < count && !(here && fresh->replace)) {
-                spread->items[spread->item_count++] = (uint16_t)(i << ITEM_SLOT_BITS | slot);
+            if (slot < count) {
+                entry = slot == 0 ? leaf_at(leaf, 0) : leaf_after(leaf, slot - 1, entry);
+                if (!(here && fresh->replace)) {
+                    row_add(spread, row, (uint16_t)(i << ITEM_SLOT_BITS | slot), entry);
+                }
             }
         }
-        if (hashed) {
-            for (size_t k = start; k < spread->item_count; k++) {
-                row->marks[k] = mark_of(spread, k).high;
-            }
-            sort_by_mark(spread->items + start, row->marks + start, spread->item_count - start);
+        if (clast_tagged(spread->clast)) {
+            sort_by_mark(spread->items + start, row->costs + start, row->marks + start,
+                         spread->item_count - start);
         }
     }
 }
 
-static size_t item_cost(const struct spread *spread, size_t index)
-{
-    return leaf_cost(clast_form(spread->clast), entry_of(spread, spread->leaves, index));
-}
-
 /* Where the row is cut next: behind cuts[number - 1], before is what lies left of that. False: no
  * cut fits. *before_inout becomes what lies left of the new one. */
-static bool cut_next(struct spread *spread, const struct row *row, size_t number, size_t total,
+static bool cut_next(struct spread *spread, const struct row *row, size_t number,
                      size_t *before_inout)
 {
     bool hashed = clast_tagged(spread->clast);
+    size_t total = row->total;
     size_t target = total * number / spread->out;
     size_t room_after = (spread->out - number) * LEAF_ROOM;
     size_t start = *before_inout;
     size_t before = start;
     size_t best_distance = SIZE_MAX;
     for (size_t i = spread->cuts[number - 1] + 1; i < spread->item_count; i++) {
-        before += item_cost(spread, i - 1);
+        before += row->costs[i - 1];
         if (before - start > LEAF_ROOM) {
             break;
         }
@@ -120,19 +137,15 @@ bool clast_spread_plan(struct spread *spread)
     CHECK(spread->in >= 1 && spread->in <= SPREAD_IN_MAX && spread->out >= spread->in &&
           spread->out <= SPREAD_OUT_MAX);
     row_build(spread, &row);
-    size_t total = 0;
-    for (size_t i = 0; i < spread->item_count; i++) {
-        total += item_cost(spread, i);
-    }
     size_t before = 0;
     spread->cuts[0] = 0;
     for (size_t i = 1; i < spread->out; i++) {
-        if (!cut_next(spread, &row, i, total, &before)) {
+        if (!cut_next(spread, &row, i, &before)) {
             return false;
         }
     }
     spread->cuts[spread->out] = spread->item_count;
-    if (total - before > LEAF_ROOM) {
+    if (row.total - before > LEAF_ROOM) {
         return false;
     }
     for (size_t i = 0; i < spread->out; i++) {
@@ -153,8 +166,9 @@ void clast_spread(struct spread *spread)
     }
     for (size_t i = 0; i < spread->out; i++) {
         CHECK(leaf_count(spread->leaves[i]) == 0);
+        leaf_open(spread->leaves[i], spread->cuts[i + 1] - spread->cuts[i]);
         for (size_t k = spread->cuts[i]; k < spread->cuts[i + 1]; k++) {
-            leaf_insert(spread->leaves[i], k - spread->cuts[i], entry_of(spread, copies, k));
+            leaf_fill(spread->leaves[i], k - spread->cuts[i], entry_of(spread, copies, k));
         }
     }
 }

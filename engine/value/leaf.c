@@ -220,6 +220,27 @@ void leaf_insert(struct part *leaf, size_t slot, struct leaf_entry entry)
     fill_slot(leaf, slot, entry);
 }
 
+void leaf_open(struct part *leaf, size_t count)
+{
+    CHECK(leaf_count(leaf) == 0);
+    if (!dense(leaf)) {
+        open_slots(leaf, 0, count, 0);
+    }
+}
+
+void leaf_fill(struct part *leaf, size_t slot, struct leaf_entry entry)
+{
+    if (dense(leaf)) {
+        leaf_dense_insert(leaf, slot, entry);
+        return;
+    }
+    struct leaf_header *head = leaf_header_of(leaf);
+    size_t size = entry_size(entry);
+    CHECK(slot < head->count && head->used + size <= LEAF_ROOM);
+    head->used = (uint16_t)(head->used + size);
+    fill_slot(leaf, slot, entry);
+}
+
 void leaf_overwrite(struct part *leaf, size_t slot, struct bytes element)
 {
     struct leaf_entry entry = leaf_at(leaf, slot);

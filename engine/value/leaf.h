@@ -106,6 +106,10 @@ size_t leaf_find_size(const struct part *leaf, size_t slot, bool backwards, size
 size_t leaf_find_tag(const struct part *leaf, size_t slot, uint8_t tag);
 /* slot ≤ count; leaf_used + leaf_cost ≤ LEAF_ROOM. The entry does not lie in this leaf. */
 void leaf_insert(struct part *leaf, size_t slot, struct leaf_entry entry);
+/* Fills an empty leaf: first the count of entries to come, then each of them, slot after slot. They
+ * fit. */
+void leaf_open(struct part *leaf, size_t count);
+void leaf_fill(struct part *leaf, size_t slot, struct leaf_entry entry);
 /* Puts an inline element of the same size in the place of another. */
 void leaf_overwrite(struct part *leaf, size_t slot, struct bytes element);
 void leaf_remove(struct part *leaf, size_t slot, size_t count);
