@@ -31,7 +31,7 @@ static enum status store_open(struct trial *trial)
     options.shards = 1u << test_random_below(&trial->chance, 5);
     options.replay_threads = 1 + (unsigned)test_random_below(&trial->chance, 3);
     options.limits = chores_limits(&trial->chance, options.limits);
-    options.segment_size = 32 << 10; /* Many rotations. */
+    options.segment_size = 32 << 10; /* Many rotations, and frames that cut groups in two. */
     options.flushes_max = 1 + (unsigned)test_random_below(&trial->chance, 4);
     enum status status = basin_open(&options, &trial->basin);
     if (status == ST_OK) {
@@ -57,9 +57,11 @@ static void state_take(struct trial *trial, struct buf *out)
 }
 
 /* Issues commands until one fails, a number is reached, or the disk is to be cut; some are waited
- * for (acknowledged), most are not. */
+ * for (acknowledged), most are not. In every other life that is rare, so that more gathers than one
+ * frame holds. */
 static void work(struct trial *trial, unsigned commands)
 {
+    unsigned rest = test_random_below(&trial->chance, 2) == 0 ? 8 : 50;
     for (unsigned i = 0; i < commands && trial->state_count < STATES_MAX; i++) {
         enum status status = chore_issue(&trial->session, &trial->chance, trial->growth);
         trial->now_ms = trial->session.now_ms;
@@ -68,7 +70,7 @@ static void work(struct trial *trial, unsigned commands)
             return;
         }
         state_take(trial, &trial->states[trial->state_count++]);
-        switch (test_random_below(&trial->chance, 8)) {
+        switch (test_random_below(&trial->chance, rest)) {
         case 0:
             if (basin_wait(trial->basin, basin_end(trial->basin)) != ST_OK) {
                 return;
@@ -89,6 +91,9 @@ static void work(struct trial *trial, unsigned commands)
         default:
             break;
         }
+    }
+    if (rest > 8) {
+        basin_flush(trial->basin); /* What comes next comes while frames are on their way. */
     }
 }
 

@@ -49,7 +49,7 @@ struct value_limits chores_limits(uint64_t *chance, struct value_limits defaults
 
 static void add_word(struct step *step, unsigned size)
 {
-    CHECK(step->word_count < STEP_WORDS && size < STEP_WORD_MAX);
+    CHECK(step->word_count < STEP_WORDS && size <= STEP_LARGE_SIZE);
     step->words[step->word_count] = bytes_of(step->texts[step->word_count], size);
     step->word_count++;
 }
@@ -60,7 +60,9 @@ void step_add_name(struct step *step, uint64_t *chance)
     char *text = step->texts[step->word_count];
     unsigned i = step_below(chance, 60 + 20 * step->growth);
     int size;
-    if (i % 10 == 9) {
+    if (step->large) {
+        size = snprintf(text, STEP_LARGE_SIZE + 1, "%0*u", STEP_LARGE_SIZE, i);
+    } else if (i % 10 == 9) {
         size = snprintf(text, STEP_WORD_MAX, "%0*u", (int)(20 + i % 60 * 11), i);
     } else {
         size = snprintf(text, STEP_WORD_MAX, i % 2 == 0 ? "%u" : "n%u", i);
@@ -73,6 +75,7 @@ void step_add_text(struct step *step, uint64_t *chance)
     CHECK(step->word_count < STEP_WORDS);
     unsigned size =
         step_below(chance, 12) == 0 ? step_below(chance, STEP_WORD_MAX) : step_below(chance, 14);
+    size = step->large ? STEP_LARGE_SIZE : size;
     for (unsigned i = 0; i < size; i++) {
         step->texts[step->word_count][i] = (char)('a' + step_below(chance, 26));
     }
@@ -277,6 +280,7 @@ struct chore {
     uint64_t seed;
     enum chore_kind kind;
     unsigned growth;
+    bool large; /* Long words, so that the group fills more than a frame of the log. */
     enum value_type types[2];
     struct step steps[2];
 };
@@ -316,6 +320,7 @@ static enum status chore_run(struct txn *txn, void *ctx)
     }
     unsigned count = two ? 2 : 1;
     for (unsigned i = 0; i < count && status == ST_OK; i++) {
+        chore->steps[i].large = chore->large;
         status = step_draw(txn, i, chore->types[i], chore->growth, &chance, &chore->steps[i]);
     }
     for (unsigned i = 0; i < count && status == ST_OK; i++) {
@@ -332,6 +337,7 @@ enum status chore_issue(struct session *session, uint64_t *chance, unsigned grow
     chore.growth = growth;
     unsigned kind = step_below(&chore.seed, 32 + 8 * growth);
     chore.kind = kind < 4 ? drawn[kind] : kind < 14 ? CHORE_PAIR : CHORE_ONE;
+    chore.large = chore.kind == CHORE_PAIR && step_below(&chore.seed, 6) == 0;
     struct bytes keys[CHORES_KEYS];
     chores_keys(keys);
     unsigned first = step_below(&chore.seed, CHORES_KEYS);

@@ -14,7 +14,7 @@
 #define CHORES_PER_TYPE 2
 #define CHORES_KEYS (7 * CHORES_PER_TYPE)
 /* The log room that a chore asks for. */
-#define CHORE_RESERVE (24 * 1024)
+#define CHORE_RESERVE (96 * 1024)
 
 /* All keys, lent forever. */
 void chores_keys(struct bytes keys[CHORES_KEYS]);

@@ -5,7 +5,8 @@
 #include "tests/lib/chores.h"
 
 #define STEP_WORDS 12
-#define STEP_WORD_MAX 800
+#define STEP_WORD_MAX 800 /* Of most. */
+#define STEP_LARGE_SIZE 2600
 #define STEP_IDS 6
 #define FAR_AHEAD_MS 4000000000000ll
 
@@ -14,6 +15,7 @@ struct step {
     unsigned op;    /* Of the type, as the file that draws it numbers them. */
     unsigned which; /* A choice within it. */
     unsigned growth;
+    bool large; /* Given. */
     uint64_t at, count;
     int64_t expiry_ms;
     uint64_t word_count;
@@ -21,7 +23,7 @@ struct step {
     double scores[STEP_WORDS];
     struct stream_id ids[STEP_IDS];
     size_t id_count;
-    char texts[STEP_WORDS][STEP_WORD_MAX];
+    char texts[STEP_WORDS][STEP_LARGE_SIZE + 1];
 };
 
 /* Reads the key and decides; an absent key is to become a value of the type. Words are lent as long
