@@ -87,7 +87,8 @@ enum status buf_reserve(struct buf *buf, size_t size)
 
 unsigned char *buf_extend(struct buf *buf, size_t size)
 {
-    if (buf_reserve(buf, size) != ST_OK) {
+    /* Room for nothing has an address too: NULL says that there is no memory. */
+    if (buf_reserve(buf, size == 0 && buf->data == NULL ? 1 : size) != ST_OK) {
         return NULL;
     }
     unsigned char *room = buf->data + buf->size;

@@ -72,8 +72,8 @@ struct buf {
 
 void buf_deinit(struct buf *buf);
 
-/* Makes room for size further bytes and lends it; the size grows by it. NULL: no memory, nothing
- * changed. */
+/* Makes room for size further bytes, or none, and lends it; the size grows by it. NULL: no memory,
+ * nothing changed. */
 unsigned char *buf_extend(struct buf *buf, size_t size);
 
 /* Room for size further bytes without changing the size. */

@@ -294,7 +294,7 @@ static enum status text_copy(const struct value *value, struct buf *scratch, str
         size_t old_size = scratch->size;
         unsigned char *start = buf_extend(scratch, value->packed.size);
         if (start == NULL) {
-            return value->packed.size == 0 ? text_make(BYTES_NONE, copy_out) : ST_NOMEM;
+            return ST_NOMEM;
         }
         struct bytes old = packed_rebase(value->packed, old_data, old_size, scratch);
         if (old.size > 0) {

@@ -81,7 +81,18 @@ enum status value_decode(struct bytes bytes, const struct value_limits *limits, 
     if (type >= VALUE_TYPES || classes[type] == NULL) {
         return ST_CORRUPT;
     }
-    return classes[type]->decode(bytes_slice(bytes, 1, bytes.size), limits, scratch, value_out);
+    struct value value;
+    enum status status =
+        classes[type]->decode(bytes_slice(bytes, 1, bytes.size), limits, scratch, &value);
+    if (status != ST_OK) {
+        return status;
+    }
+    if (value_vanishes(&value)) {
+        value_free(&value);
+        return ST_CORRUPT;
+    }
+    *value_out = value;
+    return ST_OK;
 }
 
 uint64_t value_encoded_max(const struct value *value)

@@ -100,7 +100,7 @@ enum status value_apply(struct value *value, unsigned op, struct bytes payload,
 /* Appends the whole content, self-contained: for RECORD_PUT and COPY. Starts with u8 type. */
 enum status value_encode(const struct value *value, struct buf *out);
 /* The other way; a root is given, packed bytes lie in scratch or in `bytes`. ST_CORRUPT: not
- * written by value_encode. */
+ * written by value_encode, or a value that vanishes, which no key holds. */
 enum status value_decode(struct bytes bytes, const struct value_limits *limits, struct buf *scratch,
                          struct value *value_out);
 /* An upper bound of what value_encode appends, O(1). */

@@ -199,6 +199,28 @@ TEST(value_decode_refuses_what_value_encode_does_not_write)
     }
 }
 
+/* No key holds an empty list, hash, set or sorted set; an empty string or stream it may. */
+TEST(value_decode_refuses_what_would_be_a_key_without_a_value)
+{
+    static const struct bytes vanishing[] = {{"\2\0", 2}, {"\4\0\0", 3}, {"\5\0", 2}, {"\6\0", 2}};
+    static const struct value_limits limits_of[] = {{.list_max_listpack_size = -2}, {0}};
+    for (size_t i = 0; i < 8; i++) {
+        struct buf scratch = BUF_EMPTY;
+        struct value value;
+        EXPECT(value_decode(vanishing[i / 2], &limits_of[i % 2], &scratch, &value) == ST_CORRUPT);
+        buf_deinit(&scratch);
+    }
+    static const unsigned char stream[43] = {VALUE_STREAM};
+    struct bytes kept[] = {{"\1", 1}, {stream, sizeof(stream)}};
+    for (size_t i = 0; i < 2; i++) {
+        struct buf scratch = BUF_EMPTY;
+        struct value value;
+        EXPECT(value_decode(kept[i], &limits_of[0], &scratch, &value) == ST_OK);
+        value_free(&value);
+        buf_deinit(&scratch);
+    }
+}
+
 /* The nth allocation fails, for n from 1 until none is left to fail. */
 TEST(value_decode_and_copy_survive_every_failing_allocation)
 {
