@@ -1,5 +1,6 @@
 #include "engine/value/clast.h"
 
+#include "tests/lib/evictor.h"
 #include "tests/lib/test.h"
 
 #include <stdlib.h>
@@ -115,6 +116,7 @@ struct run {
     bool small_elements;
     size_t count_wanted; /* The size hovers around this. */
     bool may_fail;       /* Allocations fail now and then. */
+    bool evicts;         /* Parts leave memory between the steps. */
 };
 
 static enum status step_push(struct clast *clast, struct model *model, struct run *run)
@@ -227,16 +229,30 @@ static void run_steps(struct run *run, size_t steps, size_t check_each)
     noise_init();
     struct clast clast;
     struct model model = {NULL, 0, 0};
+    struct evictor evictor;
     clast_init(&clast, &clast_by_position, 0);
+    evictor_init(&evictor);
+    size_t waits = 0;
     for (size_t i = 0; i < steps; i++) {
+        if (run->evicts && i % 4 == 0) {
+            evictor_evict(&evictor, &clast, 1 + test_random_below(&run->state, 6), &run->state);
+        }
         if (run->may_fail) {
             part_test_fail_from(1 + test_random_below(&run->state, 6));
         }
         enum status status = step(&clast, &model, run);
         part_test_fail_from(0);
+        if (run->evicts && status == ST_WAIT) { /* T5: nothing has changed. */
+            evictor_load(&evictor, &clast);
+            waits++;
+            status = ST_OK;
+        }
         EXPECT(status == ST_OK || (run->may_fail && status == ST_NOMEM));
         EXPECT_INT(clast.count, model.count);
-        if (model.count > 0) {
+        if (i % check_each == 0) {
+            evictor_load_all(&evictor, &clast);
+        }
+        if (model.count > 0 && clast.parts.absent == 0) {
             expect_at(&clast, &model, (size_t)test_random_below(&run->state, model.count));
         }
         if (i % check_each == 0) {
@@ -244,8 +260,11 @@ static void run_steps(struct run *run, size_t steps, size_t check_each)
             expect_same(&clast, &model);
         }
     }
+    evictor_load_all(&evictor, &clast);
     EXPECT(clast_check(&clast));
     expect_same(&clast, &model);
+    EXPECT(!run->evicts || waits > 0);
+    evictor_deinit(&evictor);
     clast_deinit(&clast);
     free(model.tags);
 }
@@ -260,7 +279,7 @@ static void run_steps(struct run *run, size_t steps, size_t check_each)
 TEST(clast_equals_a_plain_array_after_every_step)
 {
     for (size_t wanted = 1; wanted <= 3000; wanted *= 5) {
-        struct run run = {test_seed() + wanted, false, wanted, false};
+        struct run run = {test_seed() + wanted, false, wanted, false, false};
         run_steps(&run, STEPS(6000, 1500), 1);
     }
 }
@@ -268,17 +287,24 @@ TEST(clast_equals_a_plain_array_after_every_step)
 /* A million steps and more, on a tree of three levels. */
 TEST(clast_equals_a_plain_array_after_a_million_steps)
 {
-    struct run small = {test_seed(), true, 200000, false};
+    struct run small = {test_seed(), true, 200000, false, false};
     run_steps(&small, STEPS(700000, 20000), STEPS(50000, 5000));
-    struct run mixed = {test_seed() + 1, false, 30000, false};
+    struct run mixed = {test_seed() + 1, false, 30000, false, false};
     run_steps(&mixed, STEPS(700000, 20000), STEPS(50000, 5000));
 }
 
 /* T5: a step whose allocation fails has changed nothing. */
 TEST(clast_changes_nothing_when_memory_is_refused)
 {
-    struct run run = {test_seed(), false, 2000, true};
+    struct run run = {test_seed(), false, 2000, true, false};
     run_steps(&run, STEPS(60000, 5000), STEPS(20, 20));
+}
+
+/* A step that meets a part that is not in memory waits before it changes anything. */
+TEST(clast_equals_a_plain_array_while_parts_come_and_go)
+{
+    struct run run = {.state = test_seed(), .count_wanted = 2000, .evicts = true};
+    run_steps(&run, STEPS(40000, 4000), 25);
 }
 
 static void model_copy(const struct model *from, struct model *copy_out)
@@ -292,7 +318,7 @@ TEST(clast_copies_live_apart_while_they_share_parts)
 {
     enum { COPIES = 4 };
     noise_init();
-    struct run run = {test_seed(), false, 4000, true};
+    struct run run = {test_seed(), false, 4000, true, false};
     struct clast clasts[COPIES];
     struct model models[COPIES];
     for (size_t i = 0; i < COPIES; i++) {
@@ -345,7 +371,7 @@ static enum status keep_piece(void *ctx, struct value_piece piece)
 TEST(clast_leaves_referenced_parts_alone)
 {
     noise_init();
-    struct run run = {test_seed(), false, 3000, false};
+    struct run run = {test_seed(), false, 3000, false, false};
     struct clast clast;
     struct model model = {NULL, 0, 0};
     static struct kept kept;

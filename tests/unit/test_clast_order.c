@@ -180,6 +180,9 @@ static enum status remove_range(struct world *world)
         evictor_load(&world->evictor, clast);
     }
     EXPECT(clast_walk(clast, from, count, false, forget, &world->model) == ST_OK);
+    if (world->evicts) { /* What was read may have left again. */
+        evictor_evict(&world->evictor, clast, 2, &world->state);
+    }
     while ((status = clast_remove(clast, from, count)) == ST_WAIT) {
         evictor_load(&world->evictor, clast);
     }
@@ -206,7 +209,7 @@ static void world_step(struct world *world)
         part_test_fail_from(1 + test_random_below(&world->state, 6));
     }
     enum status status;
-    if (chance == 999 && model->count > 0) {
+    if (chance >= (world->evicts ? 980u : 999u) && model->count > 0) {
         status = remove_range(world);
     } else if (model->payloads[i] == 0 && payload == 0) {
         status = ST_OK;
