@@ -251,6 +251,27 @@ TEST(a_consumer_is_made_by_asking_and_active_by_getting)
     EXPECT(strstr(ask("XINFO CONSUMERS s g"), "name reader pending (1) idle (") != NULL);
 }
 
+static long long log_end(void)
+{
+    const char *field = strstr(ask("INFO basin"), "log_end_lsn:");
+    EXPECT(field != NULL);
+    return strtoll(field + strlen("log_end_lsn:"), NULL, 10);
+}
+
+TEST(polling_in_vain_writes_to_the_log_once_a_second_at_most)
+{
+    dialog_begin();
+    EXPECT_TEXT(ask("XGROUP CREATE s g $ MKSTREAM"), "OK");
+    EXPECT_TEXT(ask("XREADGROUP GROUP g c STREAMS s >"), "(nil)");
+    long long before = log_end();
+    for (int i = 0; i < 100; i++) {
+        EXPECT_TEXT(ask("XREADGROUP GROUP g c STREAMS s >"), "(nil)");
+    }
+    EXPECT(log_end() - before < 2000); /* A hundred records would be over 5,000 bytes. */
+    ask("XADD s 1-1 a 1");
+    EXPECT_TEXT(ask("XREADGROUP GROUP g c STREAMS s >"), "[[s [[1-1 [a 1]]]]]");
+}
+
 TEST(xsetid_moves_the_last_id_but_not_below_what_is_there_or_was)
 {
     dialog_begin();

@@ -440,17 +440,38 @@ static enum status sources_read(struct call *call, const struct reading *reading
  * XREADGROUP: the second pass.
  */
 
+/* How old a consumer's seen-time may become while it asks in vain. */
+#define SEEN_STALE_MS 1000
+
+/* Who polls and gets nothing has only been seen. That is written down once a second: each time, it
+ * would fill the log and make every poll wait for the disk. */
+static bool seen_lately(const struct call *call, const struct reading *reading,
+                        const struct value *value)
+{
+    const struct stream_group *group = stream_group(value, reading->member.group);
+    const struct stream_consumer *consumer =
+        group == NULL ? NULL : stream_consumer(group, reading->member.consumer);
+    if (consumer == NULL) {
+        return false;
+    }
+    int64_t since = (int64_t)call->now_ms - stream_consumer_view(consumer).seen_ms;
+    return since >= 0 && since < SEEN_STALE_MS;
+}
+
 static enum status deliver(struct call *call, const struct reading *reading, unsigned number,
                            const struct source *source)
 {
     const struct stream_id *ids = source->ids.items;
     size_t count = source->ids.count;
+    struct value value;
+    enum status status = txn_peek(call->txn, number, &value);
+    if (status != ST_OK) {
+        return status;
+    }
+    if (count == 0 && seen_lately(call, reading, &value)) {
+        return ST_OK;
+    }
     if (count > 0) {
-        struct value value;
-        enum status status = txn_peek(call->txn, number, &value);
-        if (status != ST_OK) {
-            return status;
-        }
         reply_key(call, source->key);
         status = streams_reply_range(call, &value, ids[0], ids[count - 1], count, false);
         if (status != ST_OK) {
