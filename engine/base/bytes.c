@@ -157,3 +157,27 @@ bool varint_take(struct bytes *in, uint64_t *value_out)
     }
     return false;
 }
+
+bool varint_take_shortest(struct bytes *in, uint64_t *value_out)
+{
+    struct bytes rest = *in;
+    uint64_t value;
+    if (!varint_take(&rest, &value) || in->size - rest.size != varint_size(value)) {
+        return false;
+    }
+    *value_out = value;
+    *in = rest;
+    return true;
+}
+
+bool bytes_take_sized(struct bytes *in, struct bytes *out)
+{
+    struct bytes rest = *in;
+    uint64_t size;
+    if (!varint_take_shortest(&rest, &size) || size > rest.size) {
+        return false;
+    }
+    *out = bytes_slice(rest, 0, (size_t)size);
+    *in = bytes_slice(rest, (size_t)size, rest.size);
+    return true;
+}

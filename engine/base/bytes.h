@@ -128,5 +128,9 @@ size_t varint_size(uint64_t value);
 
 /* Reads one from *in and moves *in past it; false: cut short or over 64 bits, *in unmoved. */
 bool varint_take(struct bytes *in, uint64_t *value_out);
+/* The same, and false too for a longer form than need be: so that content has one encoding only. */
+bool varint_take_shortest(struct bytes *in, uint64_t *value_out);
+/* Takes a size in its shortest form and so many bytes; false: cut short, *in unmoved. */
+bool bytes_take_sized(struct bytes *in, struct bytes *out);
 
 #endif

@@ -350,23 +350,13 @@ uint64_t chunks_encoded_max(const struct value *value)
     return VARINT_MAX + chunks_count(value) * VARINT_MAX + bytes;
 }
 
-/* One in its shortest form, so that a collection has one encoding only. */
-static bool take_shortest(struct bytes *in, uint64_t *value_out)
-{
-    size_t before = in->size;
-    return varint_take(in, value_out) && before - in->size == varint_size(*value_out);
-}
-
 /* Takes up to a batch of chunks from the encoded bytes; false: malformed. */
 static bool decode_batch(struct bytes *in, size_t count, struct bytes *data)
 {
     for (size_t i = 0; i < count; i++) {
-        uint64_t size;
-        if (!take_shortest(in, &size) || size > in->size) {
+        if (!bytes_take_sized(in, &data[i])) {
             return false;
         }
-        data[i] = bytes_of(in->data, (size_t)size);
-        *in = bytes_of((const unsigned char *)in->data + size, in->size - (size_t)size);
     }
     return true;
 }
@@ -389,7 +379,7 @@ enum status chunks_decode(struct bytes body, struct buf *scratch, struct value *
 {
     struct bytes data[DECODE_BATCH];
     uint64_t left;
-    if (!take_shortest(&body, &left) || left > body.size) {
+    if (!varint_take_shortest(&body, &left) || left > body.size) {
         return ST_CORRUPT; /* A chunk takes a byte at least. */
     }
     struct value value = chunks_empty();

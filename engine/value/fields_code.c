@@ -100,15 +100,7 @@ static enum status fields_encode(const struct value *value, struct buf *out)
 
 static bool take_sized(struct bytes *in, struct bytes *out)
 {
-    struct bytes rest = *in;
-    uint64_t size;
-    if (!varint_take(&rest, &size) || in->size - rest.size != varint_size(size) ||
-        size > rest.size || size > CLAST_ELEMENT_MAX) {
-        return false;
-    }
-    *out = bytes_slice(rest, 0, (size_t)size);
-    *in = bytes_slice(rest, (size_t)size, rest.size);
-    return true;
+    return bytes_take_sized(in, out) && out->size <= CLAST_ELEMENT_MAX;
 }
 
 static bool take_item(struct bytes *in, bool timed, struct field_item *item_out)
@@ -252,8 +244,8 @@ static enum status fields_decode(struct bytes body, const struct value_limits *l
     struct bytes rest = bytes_slice(body, 1, body.size);
     struct bytes items = rest;
     uint64_t count;
-    if (!varint_take(&items, &count) || rest.size - items.size != varint_size(count) ||
-        !items_survey(items, &found) || found.count != count) {
+    if (!varint_take_shortest(&items, &count) || !items_survey(items, &found) ||
+        found.count != count) {
         return ST_CORRUPT;
     }
     bool fits = fields_fit(count, found.longest, limits);

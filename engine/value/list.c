@@ -263,6 +263,23 @@ enum status list_walk(const struct value *value, uint64_t index, uint64_t count,
     return status;
 }
 
+struct searching {
+    struct bytes wanted;
+    uint64_t index; /* Of the element that comes next. */
+    uint64_t step;  /* 1, or -1 backwards. */
+    list_found_fn fn;
+    void *ctx;
+};
+
+static enum status search_element(void *ctx, struct value_piece piece)
+{
+    struct searching *searching = ctx;
+    uint64_t index = searching->index;
+    searching->index += searching->step;
+    return bytes_equal(piece.data, searching->wanted) ? searching->fn(searching->ctx, index)
+                                                      : ST_OK;
+}
+
 enum status list_search(const struct value *value, uint64_t index, uint64_t count, bool backwards,
                         struct bytes wanted, list_found_fn fn, void *ctx)
 {
@@ -270,23 +287,8 @@ enum status list_search(const struct value *value, uint64_t index, uint64_t coun
     if (list != NULL) {
         return clast_search(&list->clast, index, count, backwards, wanted, fn, ctx);
     }
-    if (count == 0) {
-        return ST_OK;
-    }
-    struct bytes block = value->packed;
-    CHECK(index < packed_count(block));
-    CHECK(count <= (backwards ? index + 1 : packed_count(block) - index));
-    size_t offset = packed_offset(block, (uint32_t)index + backwards);
-    enum status status = ST_OK;
-    for (; count > 0 && status == ST_OK; count--) {
-        struct bytes element =
-            backwards ? packed_previous(block, &offset) : packed_next(block, &offset);
-        if (bytes_equal(element, wanted)) {
-            status = fn(ctx, index);
-        }
-        index += backwards ? UINT64_MAX : 1;
-    }
-    return status;
+    struct searching searching = {wanted, index, backwards ? UINT64_MAX : 1, fn, ctx};
+    return list_walk(value, index, count, backwards, search_element, &searching);
 }
 
 enum status list_push(struct value *value, enum list_side side, const struct bytes *elements,
@@ -431,15 +433,7 @@ struct survey {
 
 static bool element_take(struct bytes *in, struct bytes *element_out)
 {
-    struct bytes rest = *in;
-    uint64_t size;
-    if (!varint_take(&rest, &size) || size > rest.size || size > CLAST_ELEMENT_MAX ||
-        (size_t)((const char *)rest.data - (const char *)in->data) != varint_size(size)) {
-        return false;
-    }
-    *element_out = bytes_of(rest.data, (size_t)size);
-    *in = bytes_of((const char *)rest.data + size, rest.size - (size_t)size);
-    return true;
+    return bytes_take_sized(in, element_out) && element_out->size <= CLAST_ELEMENT_MAX;
 }
 
 /* False: these are not the elements of a list. */
@@ -510,8 +504,8 @@ static enum status list_decode(struct bytes body, const struct value_limits *lim
     struct survey found;
     uint64_t count;
     struct bytes elements = body;
-    if (!varint_take(&elements, &count) || body.size - elements.size != varint_size(count) ||
-        !survey(elements, &found) || found.count != count) {
+    if (!varint_take_shortest(&elements, &count) || !survey(elements, &found) ||
+        found.count != count) {
         return ST_CORRUPT;
     }
     struct bounds bounds = bounds_of(limits->list_max_listpack_size);

@@ -97,19 +97,6 @@ enum status set_root_seek(const struct set *set, struct set_probe *probe,
     return clast_seek_hash(&set->clast, hash, same_member, &probe->member, path_out, found_out);
 }
 
-bool set_member_take(struct bytes *in, struct bytes *member_out)
-{
-    struct bytes rest = *in;
-    uint64_t size;
-    if (!varint_take(&rest, &size) || size > rest.size ||
-        in->size - rest.size != varint_size(size)) {
-        return false;
-    }
-    *member_out = bytes_slice(rest, 0, (size_t)size);
-    *in = bytes_slice(rest, (size_t)size, rest.size);
-    return true;
-}
-
 /* ------------------------------------------------------------------------------------------
  * Reads.
  */
@@ -322,7 +309,7 @@ static bool survey(struct bytes members, struct survey *survey_out)
     *survey_out = (struct survey){.integers = true};
     while (members.size > 0) {
         struct bytes member;
-        if (!set_member_take(&members, &member) || member.size > CLAST_ELEMENT_MAX) {
+        if (!bytes_take_sized(&members, &member) || member.size > CLAST_ELEMENT_MAX) {
             return false;
         }
         struct set_probe probe = set_probe_of(member);
@@ -351,8 +338,8 @@ static enum status set_decode(struct bytes body, const struct value_limits *limi
     struct survey found;
     uint64_t count;
     struct bytes members = body;
-    if (!varint_take(&members, &count) || body.size - members.size != varint_size(count) ||
-        !survey(members, &found) || found.count != count) {
+    if (!varint_take_shortest(&members, &count) || !survey(members, &found) ||
+        found.count != count) {
         return ST_CORRUPT;
     }
     if (count == 0) {
@@ -373,7 +360,7 @@ static enum status set_decode(struct bytes body, const struct value_limits *limi
     set_builder_begin(&builder, survey_encoding(&found, limits), limits, scratch);
     while (members.size > 0 && status == ST_OK) {
         struct bytes member;
-        bool taken = set_member_take(&members, &member);
+        bool taken = bytes_take_sized(&members, &member);
         CHECK(taken);
         status = set_builder_add_lasting(&builder, member);
     }

@@ -363,7 +363,7 @@ static uint64_t payload_count(struct bytes payload)
     uint64_t count = 0;
     struct bytes member;
     for (; payload.size > 0; count++) {
-        if (!set_member_take(&payload, &member)) {
+        if (!bytes_take_sized(&payload, &member)) {
             return 0;
         }
     }
@@ -376,7 +376,7 @@ static enum status foresee(struct set_work *work, struct bytes payload, uint64_t
 {
     if (set_count(&work->value) == 0) {
         struct bytes member;
-        bool taken = set_member_take(&payload, &member);
+        bool taken = bytes_take_sized(&payload, &member);
         CHECK(taken);
         struct set_probe probe = set_probe_of(member);
         return set_work_begin(work, set_probe_integer(&probe) && count <= intset_max(work)
@@ -443,7 +443,7 @@ static enum status apply_members(struct set_work *work, enum set_op op, struct b
     while (status == ST_OK && rest.size > 0) {
         struct bytes member;
         bool hit;
-        bool taken = set_member_take(&rest, &member);
+        bool taken = bytes_take_sized(&rest, &member);
         CHECK(taken);
         struct set_probe probe = set_probe_of(member);
         status = op == SET_OP_ADD ? set_work_add(work, &probe, &hit)

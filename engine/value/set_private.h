@@ -33,10 +33,6 @@ bool set_block_find(struct bytes block, struct bytes member, uint32_t *index_out
 enum status set_root_seek(const struct set *set, struct set_probe *probe,
                           struct clast_path *path_out, bool *found_out);
 
-/* Takes varint size and as many bytes, in the one form that is written; false: they are not there.
- */
-bool set_member_take(struct bytes *in, struct bytes *member_out);
-
 /* -- set_change.c: members given must not lie in the scratch buffer --------------------------- */
 
 void set_work_open(struct set_work *work, const struct value *value,

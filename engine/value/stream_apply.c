@@ -63,14 +63,14 @@ static enum status apply_add(struct applying *applying, struct bytes payload)
 {
     struct stream_id id;
     uint64_t count;
-    if (!id_take(&payload, &id) || !shortest_take(&payload, &count) || count == 0 ||
+    if (!id_take(&payload, &id) || !varint_take_shortest(&payload, &count) || count == 0 ||
         stream_id_compare(id, applying->stream->last) <= 0) {
         return ST_CORRUPT;
     }
     struct bytes rest = payload;
     uint64_t found = 0;
     for (struct bytes field; rest.size > 0; found++) {
-        if (!sized_take(&rest, &field)) {
+        if (!bytes_take_sized(&rest, &field)) {
             return ST_CORRUPT;
         }
     }
@@ -105,7 +105,7 @@ static enum status apply_trim(struct applying *applying, struct bytes payload)
 {
     uint64_t count;
     unsigned keep;
-    if (!shortest_take(&payload, &count) || !byte_take(&payload, &keep) || keep > 1 ||
+    if (!varint_take_shortest(&payload, &count) || !byte_take(&payload, &keep) || keep > 1 ||
         payload.size > 0 || count == 0 || count > applying->stream->count) {
         return ST_CORRUPT;
     }
@@ -145,7 +145,7 @@ static enum status apply_group_create(struct applying *applying, struct bytes pa
     struct stream_id id;
     int64_t entries_read;
     size_t index;
-    if (!sized_take(&payload, &name) || !id_take(&payload, &id) ||
+    if (!bytes_take_sized(&payload, &name) || !id_take(&payload, &id) ||
         !i64_take(&payload, &entries_read) || payload.size > 0) {
         return ST_CORRUPT;
     }
@@ -179,7 +179,7 @@ static enum status apply_consumer_create(struct applying *applying, struct strea
     struct bytes name;
     int64_t now;
     size_t index;
-    if (!sized_take(&payload, &name) || !i64_take(&payload, &now) || payload.size > 0) {
+    if (!bytes_take_sized(&payload, &name) || !i64_take(&payload, &now) || payload.size > 0) {
         return ST_CORRUPT;
     }
     if (consumer_find(group, name, &index) != NULL) {
@@ -197,7 +197,7 @@ static enum status apply_consumer_delete(struct applying *applying, struct strea
 {
     struct bytes name;
     size_t index;
-    if (!sized_take(&payload, &name) || payload.size > 0) {
+    if (!bytes_take_sized(&payload, &name) || payload.size > 0) {
         return ST_CORRUPT;
     }
     const struct stream_consumer *consumer = consumer_find(group, name, &index);
@@ -263,7 +263,7 @@ static enum status apply_deliver(struct applying *applying, struct stream_group 
     struct bytes name;
     int64_t now;
     unsigned unheld;
-    if (!sized_take(&payload, &name) || !i64_take(&payload, &now) ||
+    if (!bytes_take_sized(&payload, &name) || !i64_take(&payload, &now) ||
         !byte_take(&payload, &unheld) || unheld > 1 || payload.size % 16 != 0) {
         return ST_CORRUPT;
     }
@@ -303,7 +303,7 @@ static enum status apply_redeliver(struct applying *applying, struct stream_grou
 {
     struct bytes name;
     int64_t now;
-    if (!sized_take(&payload, &name) || !i64_take(&payload, &now) || payload.size % 16 != 0) {
+    if (!bytes_take_sized(&payload, &name) || !i64_take(&payload, &now) || payload.size % 16 != 0) {
         return ST_CORRUPT;
     }
     struct stream_consumer *consumer = NULL;
@@ -351,8 +351,8 @@ static enum status apply_claim(struct applying *applying, struct stream_group *g
     struct bytes name;
     int64_t now;
     struct stream_id last;
-    if (!sized_take(&payload, &name) || !i64_take(&payload, &now) || !id_take(&payload, &last) ||
-        payload.size % 32 != 0) {
+    if (!bytes_take_sized(&payload, &name) || !i64_take(&payload, &now) ||
+        !id_take(&payload, &last) || payload.size % 32 != 0) {
         return ST_CORRUPT;
     }
     struct stream_consumer *consumer = NULL;
@@ -391,7 +391,7 @@ static enum status apply_group(struct applying *applying, unsigned op, struct by
     struct bytes name;
     size_t index;
     struct stream *stream = applying->stream;
-    if (!sized_take(&payload, &name)) {
+    if (!bytes_take_sized(&payload, &name)) {
         return ST_CORRUPT;
     }
     struct stream_group *group = group_find(stream, name, &index);

@@ -162,15 +162,15 @@ static enum status decode_entry(struct decoding *decoding, struct stream_id *las
     struct stream *stream = decoding->stream;
     struct stream_id id;
     uint64_t count;
-    if (!take_id(&decoding->in, &id) || !shortest_take(&decoding->in, &count) || count == 0 ||
-        count > decoding->in.size || stream_id_compare(id, *last) <= 0 ||
+    if (!take_id(&decoding->in, &id) || !varint_take_shortest(&decoding->in, &count) ||
+        count == 0 || count > decoding->in.size || stream_id_compare(id, *last) <= 0 ||
         stream_id_compare(id, stream->last) > 0) {
         return ST_CORRUPT;
     }
     struct bytes fields = decoding->in;
     for (uint64_t i = 0; i < 2 * count; i++) {
         struct bytes field;
-        if (!sized_take(&decoding->in, &field)) {
+        if (!bytes_take_sized(&decoding->in, &field)) {
             return ST_CORRUPT;
         }
     }
@@ -196,7 +196,7 @@ static enum status decode_consumer(struct decoding *decoding, struct stream_grou
     struct bytes name;
     uint64_t seen;
     uint64_t active;
-    if (!sized_take(&decoding->in, &name) || !take_u64(&decoding->in, &seen) ||
+    if (!bytes_take_sized(&decoding->in, &name) || !take_u64(&decoding->in, &seen) ||
         !take_u64(&decoding->in, &active) ||
         (before->data != NULL && bytes_compare(name, *before) <= 0)) {
         return ST_CORRUPT;
@@ -217,7 +217,7 @@ static enum status decode_pending(struct decoding *decoding, struct stream_group
     uint64_t index;
     uint64_t time;
     uint64_t deliveries;
-    if (!take_id(&decoding->in, &id) || !shortest_take(&decoding->in, &index) ||
+    if (!take_id(&decoding->in, &id) || !varint_take_shortest(&decoding->in, &index) ||
         index >= group->consumer_count || !take_u64(&decoding->in, &time) ||
         !take_u64(&decoding->in, &deliveries) || (!first && stream_id_compare(id, *before) <= 0)) {
         return ST_CORRUPT;
@@ -229,7 +229,7 @@ static enum status decode_pending(struct decoding *decoding, struct stream_group
 static enum status decode_group_content(struct decoding *decoding, struct stream_group *group)
 {
     uint64_t count;
-    if (!shortest_take(&decoding->in, &count)) {
+    if (!varint_take_shortest(&decoding->in, &count)) {
         return ST_CORRUPT;
     }
     struct bytes before = BYTES_NONE;
@@ -237,7 +237,7 @@ static enum status decode_group_content(struct decoding *decoding, struct stream
     for (uint64_t i = 0; i < count && status == ST_OK; i++) {
         status = decode_consumer(decoding, group, &before);
     }
-    if (status == ST_OK && !shortest_take(&decoding->in, &count)) {
+    if (status == ST_OK && !varint_take_shortest(&decoding->in, &count)) {
         status = ST_CORRUPT;
     }
     struct stream_id last = STREAM_ID_MIN;
@@ -253,7 +253,7 @@ static enum status decode_group(struct decoding *decoding, struct bytes *before)
     struct bytes name;
     struct stream_id last;
     uint64_t entries_read;
-    if (!sized_take(&decoding->in, &name) || !take_id(&decoding->in, &last) ||
+    if (!bytes_take_sized(&decoding->in, &name) || !take_id(&decoding->in, &last) ||
         !take_u64(&decoding->in, &entries_read) ||
         (before->data != NULL && bytes_compare(name, *before) <= 0)) {
         return ST_CORRUPT;
@@ -276,7 +276,7 @@ static enum status decode_all(struct decoding *decoding)
 {
     struct stream *stream = decoding->stream;
     uint64_t count;
-    if (!shortest_take(&decoding->in, &count) || !take_id(&decoding->in, &stream->last) ||
+    if (!varint_take_shortest(&decoding->in, &count) || !take_id(&decoding->in, &stream->last) ||
         !take_id(&decoding->in, &stream->max_deleted) || !take_u64(&decoding->in, &stream->added)) {
         return ST_CORRUPT;
     }
@@ -288,7 +288,7 @@ static enum status decode_all(struct decoding *decoding)
     if (status == ST_OK) {
         status = node_close(decoding);
     }
-    if (status == ST_OK && !shortest_take(&decoding->in, &count)) {
+    if (status == ST_OK && !varint_take_shortest(&decoding->in, &count)) {
         status = ST_CORRUPT;
     }
     struct bytes before = BYTES_NONE;

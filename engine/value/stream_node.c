@@ -98,33 +98,11 @@ static uint32_t listpack_sum(uint64_t a, uint64_t b)
 /* -- Items and fields -----------------------------------------------------------------------------
  */
 
-bool shortest_take(struct bytes *in, uint64_t *value_out)
-{
-    struct bytes rest = *in;
-    if (!varint_take(&rest, value_out) || in->size - rest.size != varint_size(*value_out)) {
-        return false;
-    }
-    *in = rest;
-    return true;
-}
-
-bool sized_take(struct bytes *in, struct bytes *out)
-{
-    struct bytes rest = *in;
-    uint64_t size;
-    if (!shortest_take(&rest, &size) || size > rest.size) {
-        return false;
-    }
-    *out = bytes_slice(rest, 0, (size_t)size);
-    *in = bytes_slice(rest, (size_t)size, SIZE_MAX);
-    return true;
-}
-
 /* For what has been looked through before. */
 static struct bytes field_take(struct bytes *in)
 {
     struct bytes field = BYTES_NONE;
-    bool taken = sized_take(in, &field);
+    bool taken = bytes_take_sized(in, &field);
     CHECK(taken);
     return field;
 }

@@ -44,12 +44,6 @@ bool node_full(struct bytes node, struct bytes fields, const struct value_limits
 /* What an entry takes in the encoded form. */
 uint64_t entry_encoded_size(uint64_t count, struct bytes fields);
 
-/* Takes a varint in its shortest form, so that what is read is what would be written; false: none
- * is there. */
-bool shortest_take(struct bytes *in, uint64_t *value_out);
-/* Takes (v size, bytes) off the front; false: no such thing. */
-bool sized_take(struct bytes *in, struct bytes *out);
-
 /* Appends a node with this one entry of `count` fields to out. */
 enum status node_begin(struct buf *out, struct stream_id id, uint64_t count, struct bytes fields);
 /* Adds an entry with a higher ID to the node that fills out from `start` on. On failure (ST_NOMEM)

@@ -267,19 +267,16 @@ enum status zset_encode(const struct value *value, struct buf *out)
 static bool take_member(struct bytes *in, struct zset_member *member_out)
 {
     struct bytes rest = *in;
-    uint64_t size;
     if (rest.size < SCORE_SIZE) {
         return false;
     }
     memcpy(&member_out->score, rest.data, SCORE_SIZE);
     rest = bytes_slice(rest, SCORE_SIZE, SIZE_MAX);
-    size_t before = rest.size;
-    if (score_is_nan(member_out->score) || !varint_take(&rest, &size) ||
-        before - rest.size != varint_size(size) || size > rest.size || size > ZSET_MEMBER_MAX) {
+    if (score_is_nan(member_out->score) || !bytes_take_sized(&rest, &member_out->name) ||
+        member_out->name.size > ZSET_MEMBER_MAX) {
         return false;
     }
-    member_out->name = bytes_slice(rest, 0, (size_t)size);
-    *in = bytes_slice(rest, (size_t)size, SIZE_MAX);
+    *in = rest;
     return true;
 }
 
@@ -289,8 +286,7 @@ enum status zset_decode(struct bytes body, const struct value_limits *limits, st
     uint64_t count;
     struct bytes rest = body;
     /* A member takes at least nine bytes, so a count that lies allocates nothing. */
-    if (!varint_take(&rest, &count) || body.size - rest.size != varint_size(count) ||
-        count > rest.size / (SCORE_SIZE + 1)) {
+    if (!varint_take_shortest(&rest, &count) || count > rest.size / (SCORE_SIZE + 1)) {
         return ST_CORRUPT;
     }
     struct zset_member *members = part_alloc((count + 1) * sizeof(*members));
