@@ -222,59 +222,19 @@ enum status sorted_sets_zrandmember(struct call *call)
  * ZSCAN key cursor [MATCH pattern] [COUNT count]
  */
 
-#define SCAN_COUNT_DEFAULT 10
-
 struct gathering {
     struct sorted_sets_members members;
-    struct bytes pattern;
-    bool everything; /* The pattern matches all. */
+    struct scan_options options;
 };
 
 static enum status gather(void *ctx, struct value_piece member, double score)
 {
     struct gathering *gathering = ctx;
-    if (!gathering->everything && !glob_match(gathering->pattern, member.data, false)) {
+    if (!gathering->options.everything &&
+        !glob_match(gathering->options.pattern, member.data, false)) {
         return ST_OK;
     }
     return sorted_sets_collect(&gathering->members, member, score);
-}
-
-/* Unsigned decimal; larger ones than ours are taken and lead nowhere. */
-static bool cursor_read(struct bytes text, uint64_t *cursor_out)
-{
-    const unsigned char *digits = text.data;
-    uint64_t cursor = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (digits[i] < '0' || digits[i] > '9' || __builtin_mul_overflow(cursor, 10, &cursor) ||
-            __builtin_add_overflow(cursor, (uint64_t)(digits[i] - '0'), &cursor)) {
-            return false;
-        }
-    }
-    *cursor_out = cursor;
-    return text.size > 0;
-}
-
-/* False: the error is written. */
-static bool scan_options_read(struct call *call, struct gathering *gathering, int64_t *count)
-{
-    *gathering = (struct gathering){.everything = true};
-    *count = SCAN_COUNT_DEFAULT;
-    for (size_t i = 3; i < call->argc; i += 2) {
-        bool valued = i + 1 < call->argc;
-        if (valued && argument_is(call->argv[i], "count")) {
-            if (!argument_int64_range(call, call->argv[i + 1], 1, INT64_MAX, "ERR syntax error",
-                                      count)) {
-                return false;
-            }
-        } else if (valued && argument_is(call->argv[i], "match")) {
-            gathering->pattern = call->argv[i + 1];
-            gathering->everything = bytes_equal(gathering->pattern, bytes_of("*", 1));
-        } else {
-            reply_syntax_error(call);
-            return false;
-        }
-    }
-    return true;
 }
 
 static void reply_scan(struct call *call, uint64_t cursor,
@@ -294,8 +254,7 @@ static void reply_scan(struct call *call, uint64_t cursor,
 enum status sorted_sets_zscan(struct call *call)
 {
     uint64_t cursor;
-    if (!cursor_read(call->argv[2], &cursor)) {
-        resp_error(call->out, "ERR invalid cursor");
+    if (!argument_cursor(call, call->argv[2], &cursor)) {
         return ST_OK;
     }
     struct value value;
@@ -304,17 +263,16 @@ enum status sorted_sets_zscan(struct call *call)
     if (!good) {
         return status;
     }
-    struct gathering gathering = {.everything = true};
-    int64_t count;
+    struct gathering gathering = {.options = {.everything = true}};
     if (value.type == VALUE_NONE) {
         reply_scan(call, 0, &gathering.members);
         return ST_OK;
     }
-    if (!scan_options_read(call, &gathering, &count)) {
+    if (!argument_scan_options(call, 3, &gathering.options)) {
         return ST_OK;
     }
     uint64_t next;
-    status = zset_scan(&value, cursor, (uint64_t)count, gather, &gathering, &next);
+    status = zset_scan(&value, cursor, gathering.options.count, gather, &gathering, &next);
     if (status == ST_OK) {
         reply_scan(call, next, &gathering.members);
     }

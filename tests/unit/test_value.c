@@ -8,6 +8,7 @@
 #include "engine/value/text.h"
 #include "engine/value/zset.h"
 #include "tests/lib/test.h"
+#include "tests/lib/value_check.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -79,22 +80,7 @@ static bool same_content(const struct value *a, const struct value *b)
 
 static bool good(const struct value *value)
 {
-    switch (value->type) {
-    case VALUE_LIST:
-        return list_check(value);
-    case VALUE_CHUNKS:
-        return chunks_check(value);
-    case VALUE_HASH:
-        return fields_check(value);
-    case VALUE_SET:
-        return set_check(value);
-    case VALUE_ZSET:
-        return zset_check(value);
-    case VALUE_STREAM:
-        return stream_check(value);
-    default:
-        return value->type == VALUE_STRING;
-    }
+    return value->type != VALUE_NONE && value_check(value);
 }
 
 TEST(value_is_the_same_after_encode_and_decode)
