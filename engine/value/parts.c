@@ -147,9 +147,11 @@ void parts_init(struct parts *parts)
 void parts_deinit(struct parts *parts)
 {
     (void)parts_free_some(parts, SIZE_MAX);
-    /* Pages that were reserved but never reached by `end`. */
-    for (uint32_t i = 0; i < parts->page_capacity && parts->pages[i] != NULL; i++) {
-        page_unref(parts->pages[i]);
+    /* Pages that were reserved but never reached by `end`: they stand behind those that went. */
+    for (uint32_t i = 0; i < parts->page_capacity; i++) {
+        if (parts->pages[i] != NULL) {
+            page_unref(parts->pages[i]);
+        }
     }
     free(parts->pages);
     parts_init(parts);

@@ -482,3 +482,17 @@ TEST(clast_refuses_elements_beyond_its_limit)
     EXPECT_INT(clast.count, 0);
     EXPECT(clast_check(&clast));
 }
+
+/* Pages that were reserved and never reached lie behind those that are freed first. */
+TEST(room_that_was_reserved_in_a_part_table_goes_with_it)
+{
+    struct parts parts;
+    parts_init(&parts);
+    for (uint32_t i = 0; i < PARTS_PAGE_COUNT; i++) {
+        EXPECT(parts_reserve(&parts, 1) == ST_OK);
+        EXPECT_INT(parts_add(&parts, part_new(16)), i);
+    }
+    EXPECT(parts_reserve(&parts, 1) == ST_OK); /* A second page. */
+    parts_deinit(&parts);                      /* A leak fails the run with the sanitizer. */
+    EXPECT(parts.pages == NULL && parts.memory == 0);
+}

@@ -378,7 +378,7 @@ TEST(what_stands_when_memory_ran_out_is_what_the_log_says)
         basin_close(basin);
     }
     for (unsigned i = 0; i < KINDS; i++) {
-        EXPECT(failures[i] > STEPS / 1000);
+        EXPECT(failures[i] > STEPS / 6000);
     }
-    EXPECT(partly > STEPS / 1000);
+    EXPECT(partly > STEPS / 6000);
 }
