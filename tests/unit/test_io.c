@@ -256,7 +256,7 @@ struct count {
     _Atomic int status; /* The last failure. */
 };
 
-static void counted(struct io_write *write, enum status status)
+static void counted(struct io_request *write, enum status status)
 {
     struct count *count = write->ctx;
     if (status != ST_OK) {
@@ -266,16 +266,16 @@ static void counted(struct io_write *write, enum status status)
     atomic_fetch_add(&count->done, 1);
 }
 
-static struct io_write write_of(struct io_file *file, void *data, size_t size, uint64_t offset,
-                                struct count *count)
+static struct io_request write_of(struct io_file *file, void *data, size_t size, uint64_t offset,
+                                  struct count *count)
 {
-    return (struct io_write){.file = file,
-                             .data = data,
-                             .size = size,
-                             .offset = offset,
-                             .durable = true,
-                             .done = counted,
-                             .ctx = count};
+    return (struct io_request){.file = file,
+                               .data = data,
+                               .size = size,
+                               .offset = offset,
+                               .durable = true,
+                               .done = counted,
+                               .ctx = count};
 }
 
 /* Waits by poll alone, so that a missing signal shows as a time-out. */
@@ -299,7 +299,7 @@ TEST(io_queue_carries_overlapping_writes_up_to_its_depth)
         struct io_queue *queue;
         EXPECT_INT(io_queue_open(io, 4, &queue), ST_OK);
         struct count count = {0};
-        struct io_write writes[5];
+        struct io_request writes[5];
         void *data[5];
         for (unsigned i = 0; i < 5; i++) {
             data[i] = aligned(BLOCK, 'a' + (int)i);
@@ -331,7 +331,7 @@ TEST(io_queue_writes_large_pieces_whole_with_and_without_durability)
         EXPECT_INT(io_queue_open(io, 2, &queue), ST_OK);
         struct count count = {0};
         void *data = aligned(size, 'l');
-        struct io_write write = write_of(file, (char *)data + 1, size - 1, 3, &count);
+        struct io_request write = write_of(file, (char *)data + 1, size - 1, 3, &count);
         EXPECT_INT(io_queue_write(queue, &write), ST_OK);
         reap_until(queue, &count, 1);
         write.durable = false;
@@ -356,7 +356,7 @@ TEST(io_failures_become_full_or_io)
         EXPECT_INT(io_queue_open(io, 2, &queue), ST_OK);
         struct count count = {0};
         char byte = 'x';
-        struct io_write write = write_of(file, &byte, 1, 0, &count);
+        struct io_request write = write_of(file, &byte, 1, 0, &count);
         EXPECT_INT(io_queue_write(queue, &write), ST_OK);
         reap_until(queue, &count, 1);
         EXPECT_INT(count.failed, 1);
@@ -390,7 +390,7 @@ TEST(io_queue_finishes_short_writes_and_says_full_at_a_limit)
         EXPECT(setrlimit(RLIMIT_FSIZE, &limit) == 0);
         struct count count = {0};
         void *data = aligned(16384, 's');
-        struct io_write write = write_of(file, data, 16384, 0, &count);
+        struct io_request write = write_of(file, data, 16384, 0, &count);
         EXPECT_INT(io_queue_write(queue, &write), ST_OK);
         reap_until(queue, &count, 1);
         enum status prepared = io_file_prepare(file, 20000);
@@ -425,7 +425,7 @@ TEST(io_says_full_on_a_full_file_system_and_heals_when_space_returns)
         EXPECT_INT(io_file_prepare(file, 1 << 20), ST_OK);
         struct count count = {0};
         void *data = aligned(BLOCK, 'f');
-        struct io_write write = write_of(other, data, BLOCK, 0, &count);
+        struct io_request write = write_of(other, data, BLOCK, 0, &count);
         EXPECT_INT(io_queue_write(queue, &write), ST_OK);
         reap_until(queue, &count, 1);
         EXPECT_INT(count.status, ST_FULL);
@@ -453,7 +453,7 @@ TEST(io_queue_close_waits_for_what_is_in_flight_and_calls_nobody)
         struct io_queue *queue;
         EXPECT_INT(io_queue_open(io, 64, &queue), ST_OK);
         struct count count = {0};
-        struct io_write writes[64];
+        struct io_request writes[64];
         void *data = aligned(BLOCK, 'c');
         for (unsigned i = 0; i < 64; i++) {
             writes[i] = write_of(file, data, BLOCK, i * BLOCK, &count);
@@ -486,12 +486,12 @@ struct crowd {
 };
 
 struct crowd_write {
-    struct io_write write;
+    struct io_request write;
     struct crowd *crowd;
     bool done; /* Guarded by the crowd's mutex. */
 };
 
-static void crowd_done(struct io_write *write, enum status status)
+static void crowd_done(struct io_request *write, enum status status)
 {
     struct crowd_write *own = (struct crowd_write *)write;
     struct crowd *crowd = own->crowd;

@@ -58,7 +58,7 @@ struct landing {
     unsigned count;
 };
 
-static void landed(struct io_write *write, enum status status)
+static void landed(struct io_request *write, enum status status)
 {
     struct landing *landing = write->ctx;
     landing->statuses[landing->count] = status;
@@ -69,7 +69,7 @@ static void landed(struct io_write *write, enum status status)
 struct burst {
     struct io_queue *queue;
     struct landing landing;
-    struct io_write writes[4];
+    struct io_request writes[4];
     unsigned char data[4][BLOCK];
 };
 
@@ -80,13 +80,13 @@ static void burst_submit(struct burst *burst, struct sim_disk *disk, struct io_f
     EXPECT_INT(io_queue_open(sim_disk_io(disk), 4, &burst->queue), ST_OK);
     for (unsigned i = 0; i < 4; i++) {
         memset(burst->data[i], 'a' + (int)i, BLOCK);
-        burst->writes[i] = (struct io_write){.file = file,
-                                             .data = burst->data[i],
-                                             .size = BLOCK,
-                                             .offset = i * BLOCK,
-                                             .durable = durable,
-                                             .done = landed,
-                                             .ctx = &burst->landing};
+        burst->writes[i] = (struct io_request){.file = file,
+                                               .data = burst->data[i],
+                                               .size = BLOCK,
+                                               .offset = i * BLOCK,
+                                               .durable = durable,
+                                               .done = landed,
+                                               .ctx = &burst->landing};
         EXPECT_INT(io_queue_write(burst->queue, &burst->writes[i]), ST_OK);
     }
 }
