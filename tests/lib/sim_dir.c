@@ -103,7 +103,7 @@ enum status sim_dir_sync(struct io *io, const char *path)
 }
 
 enum status sim_dir_list(struct io *io, const char *path, struct io_name **names_out,
-                            size_t *count_out)
+                         size_t *count_out)
 {
     struct sim_disk *disk = sim_disk_of(io);
     struct sim_path name = sim_path_of(path);

@@ -8,10 +8,9 @@
  *   D1  What io.h calls durable survives sim_disk_crash: a completed durable queue write, what was
  *       written before an io_file_sync that answered ST_OK, a name after io_dir_sync.
  *   D2  Everything else is at the mercy of a crash: each sector (512 bytes) of each unsynced or
- *       in-flight write is kept, lost or torn, and the writes take effect in any order; a punch is a
- *       write of zeros. Each unsynced creation, link, rename, unlink or new directory is kept or
- *       not, each name of a file by itself. A rename is atomic. A file whose name was kept may still
- *       be empty.
+ *       in-flight write is kept, lost or torn, and the writes take effect in any order; a punch is
+ * a write of zeros. Each unsynced creation, link, rename, unlink or new directory is kept or not,
+ * each name of a file by itself. A rename is atomic. A file whose name was kept may still be empty.
  *   D3  A failed sync may drop dirty data for good: reads still see it, a later ST_OK sync does not
  *       bring it back.
  *   D4  The same seed and the same calls give the same disk.
