@@ -186,6 +186,20 @@ void sim_names_unlink(struct sim_store *store, const struct sim_path *path)
     rename_add(store, (struct sim_rename){.has_from = true, .from = *path, .link = link});
 }
 
+/* A later change that is durable took the name from who had it: an earlier one that still waits
+ * does not bring that back. It may still take a name away. */
+static void renames_overtake(struct sim_store *store, const struct sim_rename *durable)
+{
+    for (struct sim_rename *change = store->renames; change != NULL; change = change->next) {
+        bool name_taken = (durable->has_to && path_equal(&change->to, &durable->to)) ||
+                          (durable->has_from && path_equal(&change->to, &durable->from));
+        if (change->number < durable->number && change->link != durable->link && name_taken) {
+            change->has_to = false;
+            change->to = (struct sim_path){{0}};
+        }
+    }
+}
+
 /* A link has one name at most, so a kept rename takes it from wherever lost renames left it. */
 static void rename_settle(struct sim_store *store, const struct sim_rename *change)
 {
@@ -195,6 +209,7 @@ static void rename_settle(struct sim_store *store, const struct sim_rename *chan
         return;
     }
     change->link->name_number = change->number;
+    renames_overtake(store, change);
     if (!change->has_to) {
         entry_remove(&store->name_durable, &change->from, change->link);
         return;

@@ -116,8 +116,10 @@ void sim_store_write(struct sim_store *store, struct sim_node *node, uint64_t of
                      struct bytes bytes)
 {
     (void)store;
-    content_put(&node->view, offset, bytes);
-    change_add(node, false, offset, bytes);
+    if (bytes.size > 0) { /* A crash could grow the file to the end of a write of nothing. */
+        content_put(&node->view, offset, bytes);
+        change_add(node, false, offset, bytes);
+    }
 }
 
 /* What is left of a pending write that a truncation to size took effect after. */
