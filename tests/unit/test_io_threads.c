@@ -180,18 +180,25 @@ struct reader {
     struct crowd *crowd;
     struct io_file *pattern; /* Lent. */
     unsigned slot;
-    bool wrong;
+    _Atomic bool wrong;
     unsigned pending; /* Guarded by the crowd's mutex. */
     struct io_request reads[READS];
     struct io_request write;
 };
+
+static void reader_expect(struct reader *reader, bool right)
+{
+    if (!right) {
+        atomic_store(&reader->wrong, true);
+    }
+}
 
 static void reader_done(struct io_request *request, enum status status)
 {
     struct reader *reader = request->ctx;
     struct crowd *crowd = reader->crowd;
     pthread_mutex_lock(&crowd->mutex);
-    reader->wrong |= status != ST_OK || request->size_done != BLOCK;
+    reader_expect(reader, status == ST_OK && request->size_done == BLOCK);
     reader->pending--;
     pthread_cond_broadcast(&crowd->landed);
     pthread_mutex_unlock(&crowd->mutex);
@@ -212,9 +219,9 @@ static void reader_round(struct reader *reader, char *data, uint64_t *chance, un
         *read = road_request(reader->pattern, data + (i + 1) * BLOCK, BLOCK, offset, NULL);
         read->done = reader_done;
         read->ctx = reader;
-        reader->wrong |= io_queue_read(crowd->queue, read) != ST_OK;
+        reader_expect(reader, io_queue_read(crowd->queue, read) == ST_OK);
         if (i == READS / 2) {
-            reader->wrong |= io_queue_write(crowd->queue, &reader->write) != ST_OK;
+            reader_expect(reader, io_queue_write(crowd->queue, &reader->write) == ST_OK);
         }
     }
     io_queue_start(crowd->queue);
@@ -224,7 +231,8 @@ static void reader_round(struct reader *reader, char *data, uint64_t *chance, un
     }
     pthread_mutex_unlock(&crowd->mutex);
     for (unsigned i = 0; i < READS; i++) {
-        reader->wrong |= !road_pattern_holds(reader->reads[i].data, BLOCK, reader->reads[i].offset);
+        reader_expect(reader,
+                      road_pattern_holds(reader->reads[i].data, BLOCK, reader->reads[i].offset));
     }
 }
 
@@ -233,7 +241,7 @@ static void *reader_run(void *ctx)
     struct reader *reader = ctx;
     uint64_t chance = test_seed() + reader->slot + 1;
     char *data = road_buffer((READS + 1) * BLOCK, 0);
-    for (unsigned round = 0; round < READ_ROUNDS && !reader->wrong; round++) {
+    for (unsigned round = 0; round < READ_ROUNDS && !atomic_load(&reader->wrong); round++) {
         reader_round(reader, data, &chance, round);
     }
     free(data);

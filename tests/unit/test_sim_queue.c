@@ -151,7 +151,7 @@ TEST(sim_disk_reads_begin_with_a_start_and_complete_at_a_reap_in_every_order)
         io_queue_start(burst.queue);
         EXPECT_INT(sim_disk_in_flight(disk), 4);
         EXPECT_INT(burst.landing.count, 0);
-        EXPECT(!is_all(burst.data[0], BLOCK, 'A'));
+        EXPECT(burst.data[0][0] != 'A' && burst.data[0][0] != 'a'); /* Rubbish. */
         unsigned reaped = io_queue_reap(burst.queue);
         EXPECT(mode == SIM_REAP_SOME ? reaped >= 1 : reaped == 4);
         while (reaped < 4) {
