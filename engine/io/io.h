@@ -8,7 +8,7 @@
  * every other failure, and every failure of a sync, ST_IO; the path, offset and errno are logged
  * here, once.
  *
- * Durability: a byte is durable once an io_queue write with IO_DURABLE that covers it has
+ * Durability: a byte is durable once a durable write of a queue that covers it has
  * completed with ST_OK, or once io_file_sync returned ST_OK after its write. A name is durable once
  * io_dir_sync of its directory returned ST_OK. Nothing else promises anything.
  *
@@ -62,7 +62,8 @@ struct io_request {
     /* Set by the queue. A read that ended with ST_OK: less than size only at the end of the file.
      * After a failed read the data may be anything. */
     size_t size_done;
-    /* Called from io_queue_reap, never from elsewhere. May submit further requests. */
+    /* Called from io_queue_reap, never from elsewhere. May submit further requests;
+     * reads among them need an io_queue_start. */
     void (*done)(struct io_request *request, enum status status);
     void *ctx;
     struct io_request *next; /* For the queue. */

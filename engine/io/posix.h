@@ -5,7 +5,9 @@
  * A file of IO_WRITE_DIRECT has two descriptors: fd, opened with O_DIRECT, for what is aligned and
  * for syncs, and cached_fd for io_file_read at any alignment and the unaligned end of a
  * preparation. Both see the same file: the kernel drops cached pages under a direct write before it
- * completes. Thread: any. */
+ * completes.
+ *
+ * Thread: any. */
 #ifndef BASIN_ENGINE_IO_POSIX_H
 #define BASIN_ENGINE_IO_POSIX_H
 

@@ -48,7 +48,7 @@ bool sim_has_name(struct sim_disk *disk, const char *dir, const char *name)
     return found;
 }
 
-static void landed(struct io_request *request, enum status status)
+void burst_landed(struct io_request *request, enum status status)
 {
     struct landing *landing = request->ctx;
     landing->statuses[landing->count] = status;
@@ -65,7 +65,7 @@ static void burst_open(struct burst *burst, struct sim_disk *disk, struct io_fil
                                                  .data = burst->data[i],
                                                  .size = BLOCK,
                                                  .offset = i * BLOCK,
-                                                 .done = landed,
+                                                 .done = burst_landed,
                                                  .ctx = &burst->landing};
     }
 }

@@ -34,6 +34,9 @@ struct burst {
     unsigned char data[4][BLOCK];
 };
 
+/* Their done: notes the landing that is its ctx. */
+void burst_landed(struct io_request *request, enum status status);
+
 /* Opens the queue and submits four writes to it, or prepares four reads. */
 void burst_write(struct burst *burst, struct sim_disk *disk, struct io_file *file, bool durable);
 void burst_read(struct burst *burst, struct sim_disk *disk, struct io_file *file);

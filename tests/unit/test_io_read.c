@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -78,14 +79,24 @@ static unsigned pages_cached(const char *path, size_t size)
     return count;
 }
 
-TEST(io_reads_past_the_page_cache_where_that_is_granted)
+/* NULL: nobody promises direct access here. */
+static struct io *direct_road(void)
 {
     struct statfs found;
     struct io *io = road_open(IO_ROAD_URING);
-    if (io == NULL || sysconf(_SC_PAGESIZE) != BLOCK || statfs(test_dir(), &found) != 0 ||
-        found.f_type != EXT4_SUPER_MAGIC) {
+    if (statfs(test_dir(), &found) != 0 || found.f_type != EXT4_SUPER_MAGIC) {
         io_free(io);
-        return; /* Here nobody promises it. */
+        return NULL;
+    }
+    return io;
+}
+
+TEST(io_reads_past_the_page_cache_where_that_is_granted)
+{
+    struct io *io = direct_road();
+    if (io == NULL || sysconf(_SC_PAGESIZE) != BLOCK) {
+        io_free(io);
+        return;
     }
     size_t size = 100 * BLOCK;
     road_pattern_file(io, road_path("a"), size);
@@ -109,6 +120,49 @@ TEST(io_reads_past_the_page_cache_where_that_is_granted)
     io_queue_close(queue);
     io_file_close(file);
     free(data);
+    io_free(io);
+}
+
+/* In a child: a read that begins `shift` bytes behind an aligned place of memory. */
+static bool read_aborts(struct io_file *file, struct io_queue *queue, size_t shift, size_t size,
+                        uint64_t offset)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit no_core = {0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        char *data = road_buffer(2 * BLOCK, 0);
+        struct road_count count = {0};
+        struct io_request read = road_request(file, data + shift, size, offset, &count);
+        size_t got;
+        enum status status = queue != NULL ? io_queue_read(queue, &read)
+                                           : io_file_read(file, data + shift, size, offset, &got);
+        _exit(status == ST_OK ? 0 : 1);
+    }
+    int how = 0;
+    EXPECT(waitpid(child, &how, 0) == child);
+    return WIFSIGNALED(how) && WTERMSIG(how) == SIGABRT;
+}
+
+TEST(io_checks_that_direct_reads_are_aligned)
+{
+    struct io *io = direct_road();
+    if (io == NULL) {
+        return;
+    }
+    road_pattern_file(io, road_path("a"), BLOCK);
+    struct io_file *file = road_file(io, road_path("a"), IO_READ_DIRECT);
+    struct io_queue *queues[2] = {NULL};
+    EXPECT_INT(io_queue_open(io, 1, &queues[1]), ST_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        EXPECT(!read_aborts(file, queues[i], 0, BLOCK, 0));
+        EXPECT(read_aborts(file, queues[i], 8, BLOCK, 0));
+        EXPECT(read_aborts(file, queues[i], 0, 100, 0));
+        EXPECT(read_aborts(file, queues[i], 0, BLOCK, 100));
+    }
+    io_queue_close(queues[1]);
+    io_file_close(file);
     io_free(io);
 }
 

@@ -1,6 +1,13 @@
 #include "tests/lib/sim_check.h"
 #include "tests/lib/test.h"
 
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 /* D1: also over older, unsynced writes to the same bytes, and truncations. */
 TEST(sim_disk_keeps_a_completed_durable_queue_write_over_every_crash)
 {
@@ -253,6 +260,50 @@ TEST(sim_disk_held_completes_reads_as_they_are_released)
     EXPECT_INT(sim_disk_in_flight(disk), 2);
     io_queue_close(burst.queue);
     EXPECT_INT(burst.landing.count, 2);
+    io_file_close(file);
+    sim_disk_free(disk);
+}
+
+/* In a child: a read that begins `shift` bytes behind an aligned place of memory. */
+static bool read_aborts(struct burst *burst, bool queued, size_t shift, size_t size,
+                        uint64_t offset)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit no_core = {0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        char *data = aligned_alloc(BLOCK, (size_t)2 * BLOCK);
+        struct io_request read = burst->requests[0];
+        read.data = data + shift;
+        read.size = size;
+        read.offset = offset;
+        size_t got;
+        enum status status = queued ? io_queue_read(burst->queue, &read)
+                                    : io_file_read(read.file, data + shift, size, offset, &got);
+        _exit(status == ST_OK ? 0 : 1);
+    }
+    int how = 0;
+    EXPECT(waitpid(child, &how, 0) == child);
+    return WIFSIGNALED(how) && WTERMSIG(how) == SIGABRT;
+}
+
+TEST(sim_disk_checks_that_direct_reads_are_aligned)
+{
+    struct sim_disk *disk = sim_disk_new(1);
+    io_file_close(lettered(disk));
+    sim_disk_set_alignment(disk, 1024);
+    struct io_file *file = NULL;
+    EXPECT_INT(io_file_open(sim_disk_io(disk), "a", IO_READ_DIRECT, &file), ST_OK);
+    struct burst burst = {.requests[0] = {.file = file, .done = burst_landed}};
+    EXPECT_INT(io_queue_open(sim_disk_io(disk), 4, &burst.queue), ST_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        EXPECT(!read_aborts(&burst, i == 1, 1024, 1024, 1024));
+        EXPECT(read_aborts(&burst, i == 1, 512, 1024, 0));
+        EXPECT(read_aborts(&burst, i == 1, 0, 512, 0));
+        EXPECT(read_aborts(&burst, i == 1, 0, 1024, 512));
+    }
+    io_queue_close(burst.queue);
     io_file_close(file);
     sim_disk_free(disk);
 }
