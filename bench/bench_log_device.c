@@ -39,7 +39,7 @@ struct run {
 };
 
 struct piece {
-    struct io_write write;
+    struct io_request write;
     struct run *run;
     uint64_t start_us;
 };
@@ -129,7 +129,7 @@ static void piece_start(struct piece *piece)
     require(io_queue_write(piece->run->queue, &piece->write), "write");
 }
 
-static void piece_done(struct io_write *write, enum status status)
+static void piece_done(struct io_request *write, enum status status)
 {
     struct piece *piece = (struct piece *)write;
     struct run *run = piece->run;

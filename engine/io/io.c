@@ -46,7 +46,8 @@ static enum status random_bytes(struct io *io, void *data, size_t size)
     .file_open = posix_file_open, .file_close = posix_file_close, .file_size = posix_file_size,    \
     .file_read = posix_file_read, .file_write = posix_file_write, .file_sync = posix_file_sync,    \
     .file_prepare = posix_file_prepare, .file_truncate = posix_file_truncate,                      \
-    .file_alignment = posix_file_alignment, .file_lock = posix_file_lock, .rename = posix_rename,  \
+    .file_punch = posix_file_punch, .file_alignment = posix_file_alignment,                        \
+    .file_lock = posix_file_lock, .rename = posix_rename, .link = posix_link,                      \
     .unlink = posix_unlink, .dir_make = posix_dir_make, .dir_sync = posix_dir_sync,                \
     .dir_list = posix_dir_list, .now_us = now_us, .wall_ms = wall_ms, .random = random_bytes
 
@@ -55,6 +56,8 @@ static const struct io_ops uring_ops = {
     .queue_open = uring_queue_open,
     .queue_close = uring_queue_close,
     .queue_write = uring_queue_write,
+    .queue_read = uring_queue_read,
+    .queue_start = uring_queue_start,
     .queue_reap = uring_queue_reap,
     .queue_fd = uring_queue_fd,
 };
@@ -64,6 +67,8 @@ static const struct io_ops plain_ops = {
     .queue_open = plain_queue_open,
     .queue_close = plain_queue_close,
     .queue_write = plain_queue_write,
+    .queue_read = plain_queue_read,
+    .queue_start = plain_queue_start,
     .queue_reap = plain_queue_reap,
     .queue_fd = plain_queue_fd,
 };

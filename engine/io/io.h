@@ -1,19 +1,24 @@
 /* io: the seam to the world. Files, clock and chance pass here and nowhere else.
  *
- *     wlog, manifest → struct io → uring.c   io_uring, O_DIRECT (the usual road)
- *                               → plain.c   pwrite + fdatasync in threads (systems that refuse it)
- *                               → sim_disk  tests/lib: a disk that loses, tears, reorders and fails
+ *     engine → struct io → uring.c   io_uring, O_DIRECT (the usual road)
+ *                        → plain.c   pread, pwrite + fdatasync in threads (systems that refuse it)
+ *                        → sim_disk  tests/lib: a disk that loses, tears, reorders and fails
  *
  * errno becomes a status here: ENOSPC, EDQUOT and EFBIG ST_FULL, ENOENT ST_ABSENT, ENOMEM ST_NOMEM,
  * every other failure, and every failure of a sync, ST_IO; the path, offset and errno are logged
  * here, once.
  *
- * Durability: a byte is durable once an io_queue write with IO_DURABLE that covers it has
+ * Durability: a byte is durable once a durable write of a queue that covers it has
  * completed with ST_OK, or once io_file_sync returned ST_OK after its write. A name is durable once
  * io_dir_sync of its directory returned ST_OK. Nothing else promises anything.
  *
- * Thread: files may be used by any thread; the queue's submit by any thread (it locks), its reap
- * by any thread, one at a time (a second finds it taken and returns at once).
+ * Alignment: with a direct file, data, size and offset are multiples of io_file_alignment in every
+ * write and every request of a queue, and with IO_READ_DIRECT in io_file_read too. That is CHECKed
+ * where the system grants direct access, and by the simulated disk.
+ *
+ * Thread: files and names may be used by any thread, also one file by many at once; the queue's
+ * write, read and start by any thread (they lock), its reap by any thread, one at a time (a second
+ * finds it taken and returns at once).
  */
 #ifndef BASIN_ENGINE_IO_IO_H
 #define BASIN_ENGINE_IO_IO_H
@@ -26,6 +31,7 @@ struct io_queue;
 
 enum io_open_mode {
     IO_READ,         /* Must exist. */
+    IO_READ_DIRECT,  /* As IO_READ, past the page cache where the system grants it. */
     IO_WRITE,        /* Created when absent; read and write through the page cache. */
     IO_WRITE_DIRECT, /* As IO_WRITE, past the page cache where the system grants it. */
 };
@@ -45,19 +51,24 @@ struct io_name {
     char text[IO_NAME_MAX];
 };
 
-/* One asynchronous write. The queue keeps it, and the data, until done is called. With
- * IO_WRITE_DIRECT files, data, size and offset are multiples of io_file_alignment. */
-struct io_write {
+/* One asynchronous write or read: which, says the call that gives it to a queue. The queue keeps
+ * it, and the data, until done is called. */
+struct io_request {
     struct io_file *file;
-    const void *data;
+    void *data; /* A write does not change it. */
     size_t size;
     uint64_t offset;
-    bool durable; /* IO_DURABLE: data (and device cache) are flushed before it completes. */
-    /* Called from io_queue_reap, never from submit. May submit further writes. */
-    void (*done)(struct io_write *write, enum status status);
+    bool durable; /* A write: data (and device cache) are flushed before it completes. */
+    /* Set by the queue. A read that ended with ST_OK: less than size only at the end of the file.
+     * After a failed read the data may be anything. */
+    size_t size_done;
+    /* Called from io_queue_reap, never from elsewhere. May submit further requests;
+     * reads among them need an io_queue_start. */
+    void (*done)(struct io_request *request, enum status status);
     void *ctx;
-    struct io_write *next; /* For the queue. */
-    uint64_t private[2];   /* For the queue. */
+    struct io_request *next; /* For the queue. */
+    uint64_t word;           /* For the queue. */
+    bool reads;              /* For the queue. */
 };
 
 struct io_ops {
@@ -71,9 +82,11 @@ struct io_ops {
     enum status (*file_sync)(struct io_file *file);
     enum status (*file_prepare)(struct io_file *file, uint64_t size);
     enum status (*file_truncate)(struct io_file *file, uint64_t size);
+    enum status (*file_punch)(struct io_file *file, uint64_t offset, uint64_t size);
     size_t (*file_alignment)(struct io_file *file);
     enum status (*file_lock)(struct io_file *file);
     enum status (*rename)(struct io *io, const char *from, const char *to);
+    enum status (*link)(struct io *io, const char *from, const char *to, bool *linked_out);
     enum status (*unlink)(struct io *io, const char *path);
     enum status (*dir_make)(struct io *io, const char *path);
     enum status (*dir_sync)(struct io *io, const char *path);
@@ -81,7 +94,9 @@ struct io_ops {
                             size_t *count_out);
     enum status (*queue_open)(struct io *io, unsigned depth, struct io_queue **queue_out);
     void (*queue_close)(struct io_queue *queue);
-    enum status (*queue_write)(struct io_queue *queue, struct io_write *write);
+    enum status (*queue_write)(struct io_queue *queue, struct io_request *write);
+    enum status (*queue_read)(struct io_queue *queue, struct io_request *read);
+    void (*queue_start)(struct io_queue *queue);
     unsigned (*queue_reap)(struct io_queue *queue);
     int (*queue_fd)(struct io_queue *queue);
     uint64_t (*now_us)(struct io *io);
@@ -91,7 +106,8 @@ struct io_ops {
 
 /* -- Files. Paths end in NUL. ------------------------------------------------------------- */
 
-/* ST_ABSENT: IO_READ of what is not there. The file is given; close it with io_file_close. */
+/* ST_ABSENT: the file must exist and does not, or its directory does not. The file is given; close
+ * it with io_file_close. */
 static inline enum status io_file_open(struct io *io, const char *path, enum io_open_mode mode,
                                        struct io_file **file_out)
 {
@@ -116,13 +132,14 @@ static inline enum status io_file_size(struct io_file *file, uint64_t *size_out)
 {
     return file->io->ops->file_size(file, size_out);
 }
-/* Reads up to size bytes; fewer only at the end of the file. Any alignment, any mode. */
+/* Reads up to size bytes, however many; fewer only at the end of the file. IO_READ_DIRECT files:
+ * aligned; the end of the file may lie within a piece. */
 static inline enum status io_file_read(struct io_file *file, void *data, size_t size,
                                        uint64_t offset, size_t *size_out)
 {
     return file->io->ops->file_read(file, data, size, offset, size_out);
 }
-/* Writes all of it or fails; not durable before io_file_sync. IO_WRITE_DIRECT files: aligned. */
+/* Writes all of it or fails; not durable before io_file_sync. */
 static inline enum status io_file_write(struct io_file *file, const void *data, size_t size,
                                         uint64_t offset)
 {
@@ -144,8 +161,17 @@ static inline enum status io_file_truncate(struct io_file *file, uint64_t size)
 {
     return file->io->ops->file_truncate(file, size);
 }
-/* What direct writes must be a multiple of: a power of two, 512 to IO_ALIGNMENT_MAX; never less
- * than the device's physical sector, so that a torn write cannot take a durable neighbour with it.
+/* Gives the space of a range back; size > 0, any alignment, any mode that writes. The size of the
+ * file stays. Where the file system knows how, reads of the range give zeros from then on, which is
+ * not durable before io_file_sync; elsewhere nothing happens, and that is ST_OK too. After a
+ * failure any part of it may be zeros. */
+static inline enum status io_file_punch(struct io_file *file, uint64_t offset, uint64_t size)
+{
+    return file->io->ops->file_punch(file, offset, size);
+}
+/* What direct reads and writes must be multiples of: a power of two, 512 to IO_ALIGNMENT_MAX; never
+ * less than the device's physical sector, so that a torn write cannot take a durable neighbour with
+ * it.
  */
 static inline size_t io_file_alignment(struct io_file *file)
 {
@@ -160,11 +186,21 @@ static inline enum status io_file_lock(struct io_file *file)
 
 /* -- Names ------------------------------------------------------------------------------------- */
 
-/* Replaces `to` when it is there. Durable after io_dir_sync of both directories. */
+/* Replaces `to` when it is there; does nothing when both are names of one file. Durable after
+ * io_dir_sync of both directories. */
 static inline enum status io_rename(struct io *io, const char *from, const char *to)
 {
     return io->ops->rename(io, from, to);
 }
+/* Gives a file a second name. Both are equal: an unlink or rename of one leaves the other alone.
+ * Durable after io_dir_sync of the directory of `to`. *linked_out false, with ST_OK: the system has
+ * no such link there (another file system, or one without them, or no more of them): copy instead.
+ * ST_ABSENT: no `from`, or no directory for `to`. ST_IO: `to` is there already. */
+static inline enum status io_link(struct io *io, const char *from, const char *to, bool *linked_out)
+{
+    return io->ops->link(io, from, to, linked_out);
+}
+/* The file lives on while it has another name or is open. */
 static inline enum status io_unlink(struct io *io, const char *path)
 {
     return io->ops->unlink(io, path);
@@ -185,26 +221,38 @@ static inline enum status io_dir_list(struct io *io, const char *path, struct io
     return io->ops->dir_list(io, path, names_out, count_out);
 }
 
-/* -- Asynchronous writes ----------------------------------------------------------------------- */
+/* -- Asynchronous writes and reads ------------------------------------------------------------- */
 
-/* depth: writes in flight at most; one more answers ST_LIMIT. */
+/* depth: requests in flight at most, prepared reads among them; one more answers ST_LIMIT. */
 static inline enum status io_queue_open(struct io *io, unsigned depth, struct io_queue **queue_out)
 {
     return io->ops->queue_open(io, depth, queue_out);
 }
-/* Waits for what is in flight, without calling done. No other call on the queue may be under way.
- */
+/* Waits for what is in flight or prepared, without calling done. No other call on the queue may be
+ * under way. */
 static inline void io_queue_close(struct io_queue *queue)
 {
     if (queue != NULL) {
         queue->io->ops->queue_close(queue);
     }
 }
-/* Starts a write. It completes in any order among others. A short write is finished by the queue
- * before done is called. */
-static inline enum status io_queue_write(struct io_queue *queue, struct io_write *write)
+/* Starts a write of size > 0 bytes. It completes in any order among other requests, those of the
+ * same bytes too. A short write is finished by the queue before done is called. */
+static inline enum status io_queue_write(struct io_queue *queue, struct io_request *write)
 {
     return queue->io->ops->queue_write(queue, write);
+}
+/* Prepares a read of size > 0 bytes; it begins with the next io_queue_start of any thread, or
+ * before. So many reads cost one system call. They complete in any order; a short one is finished
+ * by the queue. */
+static inline enum status io_queue_read(struct io_queue *queue, struct io_request *read)
+{
+    return queue->io->ops->queue_read(queue, read);
+}
+/* Begins all reads that were prepared. */
+static inline void io_queue_start(struct io_queue *queue)
+{
+    queue->io->ops->queue_start(queue);
 }
 /* Calls done, one at a time, for all that has completed; gives how many. Never waits. A done that
  * calls it gets 0. */
@@ -239,7 +287,7 @@ static inline enum status io_random(struct io *io, void *data, size_t size) /* F
 enum io_road {
     IO_ROAD_AUTO,  /* io_uring where the system grants it, else plain. */
     IO_ROAD_URING, /* ST_IO where it is refused. */
-    IO_ROAD_PLAIN, /* pwrite and fdatasync in threads, through the page cache. */
+    IO_ROAD_PLAIN, /* Reads, writes and syncs in threads, through the page cache. */
 };
 
 /* One for the process; given; free with io_free after all its files and queues are closed. */

@@ -1,11 +1,12 @@
-/* The queue for systems without io_uring: threads that write and sync, one write at a time each.
+/* The queue for systems without io_uring: threads that read, write and sync, one request at a time
+ * each. A read does not wait for io_queue_start: there is no system call to share.
  *
- *     submit → waiting (mutex, condition) → a thread: pwritev2(RWF_DSYNC) → finished → eventfd
- *                                                                              ↓
+ *     submit → waiting (mutex, condition) → a thread: pread, pwritev2 → finished → eventfd
+ *                                                                                     ↓
  *     reap (reap_mutex, tried) ← any thread that polled the eventfd
  *
- * Where RWF_DSYNC is unknown the thread writes, then calls fdatasync. A wake-up that
- * finds reap_mutex taken is not lost: whoever unlocks it looks again.
+ * Durable is RWF_DSYNC; where that is unknown the thread writes, then calls fdatasync. A wake-up
+ * that finds reap_mutex taken is not lost: whoever unlocks it looks again.
  */
 #include "engine/io/posix.h"
 
@@ -23,8 +24,8 @@
 #define THREADS_MAX 8
 
 struct list {
-    struct io_write *first;
-    struct io_write *last;
+    struct io_request *first;
+    struct io_request *last;
 };
 
 struct plain_queue {
@@ -42,45 +43,42 @@ struct plain_queue {
     pthread_t threads[THREADS_MAX];
 };
 
-/* What io_write.private holds here once it is finished: an errno. */
-enum { PRIVATE_ERROR };
-
 static struct plain_queue *queue_of(struct io_queue *queue)
 {
     return (struct plain_queue *)queue;
 }
 
-static void list_add(struct list *list, struct io_write *write)
+static void list_add(struct list *list, struct io_request *request)
 {
-    write->next = NULL;
+    request->next = NULL;
     if (list->first == NULL) {
-        list->first = write;
+        list->first = request;
     } else {
-        list->last->next = write;
+        list->last->next = request;
     }
-    list->last = write;
+    list->last = request;
 }
 
-static struct io_write *list_take(struct list *list)
+static struct io_request *list_take(struct list *list)
 {
-    struct io_write *write = list->first;
-    if (write != NULL) {
-        list->first = write->next;
-        write->next = NULL;
+    struct io_request *request = list->first;
+    if (request != NULL) {
+        list->first = request->next;
+        request->next = NULL;
     }
-    return write;
+    return request;
 }
 
 /* Gives 0 or an errno. */
-static int write_now(const struct io_write *write)
+static int request_run(struct io_request *request)
 {
-    struct posix_file *file = posix_file_of(write->file);
-    int flags = write->durable ? RWF_DSYNC : 0;
-    int error = posix_write_all(file, file->fd, write->data, write->size, write->offset, flags);
-    if (flags == 0 || (error != EOPNOTSUPP && error != EINVAL && error != ENOSYS)) {
+    struct posix_file *file = posix_file_of(request->file);
+    bool durable = request->durable && !request->reads;
+    int error = posix_request_run(request, file->fd, durable ? RWF_DSYNC : 0);
+    if (!durable || (error != EOPNOTSUPP && error != EINVAL && error != ENOSYS)) {
         return error;
     }
-    error = posix_write_all(file, file->fd, write->data, write->size, write->offset, 0);
+    error = posix_request_run(request, file->fd, 0);
     if (error == 0 && fdatasync(file->fd) != 0) {
         /* The data may be gone: that is a broken device, even if it says that it is full. */
         return errno == ENOSPC || errno == EDQUOT ? EIO : errno;
@@ -94,7 +92,7 @@ static void *thread_run(void *ctx)
     uint64_t one = 1;
     pthread_mutex_lock(&queue->mutex);
     for (;;) {
-        struct io_write *next = list_take(&queue->waiting);
+        struct io_request *next = list_take(&queue->waiting);
         if (next == NULL && queue->closing) {
             break;
         }
@@ -103,7 +101,7 @@ static void *thread_run(void *ctx)
             continue;
         }
         pthread_mutex_unlock(&queue->mutex);
-        next->private[PRIVATE_ERROR] = (uint64_t)write_now(next);
+        next->word = (uint64_t)request_run(next); /* An errno. */
         pthread_mutex_lock(&queue->mutex);
         list_add(&queue->finished, next);
         ssize_t size = write(queue->event_fd, &one, sizeof(one));
@@ -113,7 +111,7 @@ static void *thread_run(void *ctx)
     return NULL;
 }
 
-/* Ends the threads after the writes that wait. */
+/* Ends the threads after the requests that wait. */
 static void threads_join(struct plain_queue *queue)
 {
     pthread_mutex_lock(&queue->mutex);
@@ -172,35 +170,50 @@ enum status plain_queue_open(struct io *io, unsigned depth, struct io_queue **qu
     }
     if (!threads_start(queue)) {
         queue_free(queue);
-        return posix_failed("start", "a thread for writes", -1, ENOMEM);
+        return posix_failed("start", "a thread for requests", -1, ENOMEM);
     }
     *queue_out = &queue->queue;
     return ST_OK;
 }
 
-enum status plain_queue_write(struct io_queue *io_queue, struct io_write *write)
+static enum status submit(struct plain_queue *queue, struct io_request *request)
 {
-    struct plain_queue *queue = queue_of(io_queue);
-    CHECK(write->size > 0 && write->done != NULL);
-    posix_write_check(posix_file_of(write->file), write->data, write->size, write->offset);
+    posix_request_check(request);
     pthread_mutex_lock(&queue->mutex);
     bool room = queue->in_flight < queue->depth;
     if (room) {
         queue->in_flight++;
-        list_add(&queue->waiting, write);
+        list_add(&queue->waiting, request);
         pthread_cond_signal(&queue->work);
     }
     pthread_mutex_unlock(&queue->mutex);
     return room ? ST_OK : ST_LIMIT;
 }
 
-static struct io_write *take(struct plain_queue *queue)
+enum status plain_queue_write(struct io_queue *queue, struct io_request *write)
+{
+    write->reads = false;
+    return submit(queue_of(queue), write);
+}
+
+enum status plain_queue_read(struct io_queue *queue, struct io_request *read)
+{
+    read->reads = true;
+    return submit(queue_of(queue), read);
+}
+
+void plain_queue_start(struct io_queue *queue)
+{
+    (void)queue;
+}
+
+static struct io_request *take(struct plain_queue *queue)
 {
     pthread_mutex_lock(&queue->mutex);
-    struct io_write *write = list_take(&queue->finished);
-    queue->in_flight -= write != NULL;
+    struct io_request *request = list_take(&queue->finished);
+    queue->in_flight -= request != NULL;
     pthread_mutex_unlock(&queue->mutex);
-    return write;
+    return request;
 }
 
 static bool has_finished(struct plain_queue *queue)
@@ -211,15 +224,10 @@ static bool has_finished(struct plain_queue *queue)
     return any;
 }
 
-static enum status status_of(const struct io_write *write)
+static enum status status_of(const struct io_request *request)
 {
-    int error = (int)write->private[PRIVATE_ERROR];
-    if (error == 0) {
-        return ST_OK;
-    }
-    const char *path = posix_file_of(write->file)->path;
-    enum status status = posix_failed("write", path, (int64_t)write->offset, error);
-    return status == ST_ABSENT ? ST_IO : status;
+    int error = (int)request->word;
+    return error == 0 ? ST_OK : posix_request_failed(request, error);
 }
 
 unsigned plain_queue_reap(struct io_queue *io_queue)
@@ -230,10 +238,10 @@ unsigned plain_queue_reap(struct io_queue *io_queue)
         if (pthread_mutex_trylock(&queue->reap_mutex) != 0) {
             return count; /* Its holder looks again after unlocking. */
         }
-        struct io_write *write;
-        while ((write = take(queue)) != NULL) {
+        struct io_request *request;
+        while ((request = take(queue)) != NULL) {
             count++;
-            write->done(write, status_of(write));
+            request->done(request, status_of(request));
         }
         pthread_mutex_unlock(&queue->reap_mutex);
     } while (has_finished(queue));

@@ -3,7 +3,6 @@
 #include "engine/base/check.h"
 #include "engine/base/log.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -42,7 +41,7 @@ enum status posix_failed(const char *what, const char *path, int64_t offset, int
 
 /* -- Files ------------------------------------------------------------------------------------- */
 
-static int open_again(const char *path, int flags)
+int posix_open(const char *path, int flags)
 {
     int fd;
     do {
@@ -95,10 +94,10 @@ static size_t kernel_alignment(int fd)
 /* Adds a second, direct descriptor where the system grants one; else the file stays as it is. */
 static void open_direct(struct posix_file *file)
 {
-    int fd = open_again(file->path, O_RDWR | O_DIRECT);
+    int fd = posix_open(file->path, (file->writable ? O_RDWR : O_RDONLY) | O_DIRECT);
     size_t alignment = fd < 0 ? 0 : kernel_alignment(fd);
     if (alignment == 0) {
-        log_line(LOG_VERBOSE, "direct writes are refused for %s: using the page cache", file->path);
+        log_line(LOG_VERBOSE, "direct access is refused for %s: using the page cache", file->path);
         if (fd >= 0) {
             close(fd);
         }
@@ -121,17 +120,22 @@ enum status posix_file_open(struct io *io, const char *path, enum io_open_mode m
     }
     memcpy(file->path, path, path_size);
     file->file.io = io;
-    file->writable = mode != IO_READ;
+    file->writable = mode == IO_WRITE || mode == IO_WRITE_DIRECT;
     file->alignment = 512;
-    file->fd = open_again(path, mode == IO_READ ? O_RDONLY : O_RDWR | O_CREAT);
+    file->fd = posix_open(path, file->writable ? O_RDWR | O_CREAT : O_RDONLY);
     if (file->fd < 0) {
         int error = errno;
         free(file);
         return posix_failed("open", path, -1, error);
     }
     file->cached_fd = file->fd;
-    if (mode == IO_WRITE_DIRECT && ((struct posix_io *)io)->grants_direct) {
+    bool wants_direct = mode == IO_READ_DIRECT || mode == IO_WRITE_DIRECT;
+    if (wants_direct && ((struct posix_io *)io)->grants_direct) {
         open_direct(file);
+    }
+    if (mode == IO_READ_DIRECT && file->direct) {
+        close(file->cached_fd); /* There may be thousands of such files: one descriptor each. */
+        file->cached_fd = file->fd;
     }
     *file_out = &file->file;
     return ST_OK;
@@ -158,72 +162,116 @@ enum status posix_file_size(struct io_file *io_file, uint64_t *size_out)
     return ST_OK;
 }
 
+static bool is_aligned(const struct io_request *request)
+{
+    size_t mask = posix_file_of(request->file)->alignment - 1;
+    return (((uintptr_t)request->data | request->size | request->offset) & mask) == 0;
+}
+
+void posix_request_check(const struct io_request *request)
+{
+    const struct posix_file *file = posix_file_of(request->file);
+    CHECK(request->size > 0 && request->done != NULL);
+    CHECK(request->reads || file->writable);
+    CHECK(!file->direct || is_aligned(request));
+}
+
+/* A write that stopped within a sector is taken up again where that begins. */
+static int write_advance(struct io_request *write, bool direct, size_t size)
+{
+    const struct posix_file *file = posix_file_of(write->file);
+    size_t written = direct ? size & ~(file->alignment - 1) : size;
+    write->size_done += written;
+    return written > 0 ? 0 : EIO; /* Nothing moves any more, and no reason is given. */
+}
+
+/* A direct read that stopped within a sector is at the end of the file, or is taken up again where
+ * the sector begins. */
+static int read_advance(struct io_request *read, bool direct, size_t size, bool *over_out)
+{
+    const struct posix_file *file = posix_file_of(read->file);
+    size_t before = read->size_done;
+    size_t part = direct ? (before + size) & (file->alignment - 1) : 0;
+    struct stat found;
+    read->size_done += size;
+    *over_out = size == 0;
+    if (size == 0 || part == 0) {
+        return 0;
+    }
+    if (fstat(file->fd, &found) != 0) {
+        return errno;
+    }
+    *over_out = read->offset + read->size_done >= (uint64_t)found.st_size;
+    if (*over_out) {
+        return 0;
+    }
+    read->size_done -= part;
+    return read->size_done > before ? 0 : EIO;
+}
+
+int posix_request_advance(struct io_request *request, int fd, size_t size, bool *over_out)
+{
+    const struct posix_file *file = posix_file_of(request->file);
+    bool direct = file->direct && fd == file->fd;
+    bool ended = false;
+    int error = request->reads ? read_advance(request, direct, size, &ended)
+                               : write_advance(request, direct, size);
+    *over_out = ended || request->size_done == request->size;
+    return error;
+}
+
+/* The kernel moves 2 GiB at most in one call, and says so by a short answer. */
+int posix_request_run(struct io_request *request, int fd, int rwf_flags)
+{
+    bool over = request->size == 0;
+    int error = 0;
+    request->size_done = 0;
+    while (!over && error == 0) {
+        struct iovec rest = {(char *)request->data + request->size_done,
+                             request->size - request->size_done};
+        off_t offset = (off_t)(request->offset + request->size_done);
+        ssize_t got = request->reads ? pread(fd, rest.iov_base, rest.iov_len, offset)
+                                     : pwritev2(fd, &rest, 1, offset, rwf_flags);
+        if (got >= 0) {
+            error = posix_request_advance(request, fd, (size_t)got, &over);
+        } else if (errno != EINTR) {
+            error = errno;
+        }
+    }
+    return error;
+}
+
+enum status posix_request_failed(const struct io_request *request, int error)
+{
+    const char *what = request->reads ? "read" : "write";
+    const char *path = posix_file_of(request->file)->path;
+    int64_t offset = (int64_t)(request->offset + request->size_done);
+    enum status status = posix_failed(what, path, offset, error);
+    return status == ST_ABSENT ? ST_IO : status; /* ENOENT cannot be meant as an answer here. */
+}
+
 enum status posix_file_read(struct io_file *io_file, void *data, size_t size, uint64_t offset,
                             size_t *size_out)
 {
     struct posix_file *file = posix_file_of(io_file);
-    size_t done = 0;
-    while (done < size) {
-        ssize_t got =
-            pread(file->cached_fd, (char *)data + done, size - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return posix_failed("read", file->path, (int64_t)(offset + done), errno);
-        }
-        if (got == 0) {
-            break;
-        }
-        done += (size_t)got;
-    }
-    *size_out = done;
-    return ST_OK;
-}
-
-size_t posix_written(const struct posix_file *file, size_t size)
-{
-    return file->direct ? size & ~(file->alignment - 1) : size;
-}
-
-void posix_write_check(const struct posix_file *file, const void *data, size_t size,
-                       uint64_t offset)
-{
-    CHECK(file->writable);
-    if (file->direct) {
-        CHECK((((uintptr_t)data | size | offset) & (file->alignment - 1)) == 0);
-    }
-}
-
-int posix_write_all(const struct posix_file *file, int fd, const void *data, size_t size,
-                    uint64_t offset, int rwf_flags)
-{
-    size_t done = 0;
-    while (done < size) {
-        struct iovec part = {(char *)data + done, size - done};
-        ssize_t got = pwritev2(fd, &part, 1, (off_t)(offset + done), rwf_flags);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return errno;
-        }
-        size_t written = fd == file->fd ? posix_written(file, (size_t)got) : (size_t)got;
-        if (written == 0) {
-            return EIO; /* Nothing moves any more, and no reason is given. */
-        }
-        done += written;
-    }
-    return 0;
+    struct io_request read = {
+        .file = io_file, .data = data, .size = size, .offset = offset, .reads = true};
+    bool direct = file->direct && file->cached_fd == file->fd;
+    CHECK(!direct || is_aligned(&read));
+    int error = posix_request_run(&read, file->cached_fd, 0);
+    *size_out = read.size_done;
+    return error == 0 ? ST_OK : posix_request_failed(&read, error);
 }
 
 enum status posix_file_write(struct io_file *io_file, const void *data, size_t size,
                              uint64_t offset)
 {
     struct posix_file *file = posix_file_of(io_file);
-    posix_write_check(file, data, size, offset);
-    int error = posix_write_all(file, file->fd, data, size, offset, 0);
-    return error == 0 ? ST_OK : posix_failed("write", file->path, (int64_t)offset, error);
+    struct io_request write = {
+        .file = io_file, .data = (void *)data, .size = size, .offset = offset};
+    CHECK(file->writable && (!file->direct || is_aligned(&write)));
+    int error = posix_request_run(&write, file->fd, 0);
+    return error == 0 ? ST_OK : posix_request_failed(&write, error);
 }
 
 /* A full disk at this late hour has lost data: it is ST_IO, not an ST_FULL that changed nothing. */
@@ -272,7 +320,8 @@ enum status posix_file_prepare(struct io_file *io_file, uint64_t size)
         uint64_t end = done < aligned ? aligned : size;
         size_t step = end - done < PREPARE_STEP ? (size_t)(end - done) : PREPARE_STEP;
         int fd = done < aligned ? file->fd : file->cached_fd;
-        error = posix_write_all(file, fd, zeros, step, done, 0);
+        struct io_request write = {.file = io_file, .data = zeros, .size = step, .offset = done};
+        error = posix_request_run(&write, fd, 0);
         done += step;
     }
     free(zeros);
@@ -293,6 +342,23 @@ enum status posix_file_truncate(struct io_file *io_file, uint64_t size)
     return result == 0 ? ST_OK : posix_failed("truncate", file->path, (int64_t)size, errno);
 }
 
+enum status posix_file_punch(struct io_file *io_file, uint64_t offset, uint64_t size)
+{
+    struct posix_file *file = posix_file_of(io_file);
+    int result;
+    CHECK(file->writable && size > 0);
+    do {
+        result = fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                           (off_t)size);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+        log_line(LOG_VERBOSE, "the file system of %s gives no space back within a file",
+                 file->path);
+        return ST_OK;
+    }
+    return result == 0 ? ST_OK : posix_failed("punch", file->path, (int64_t)offset, errno);
+}
+
 size_t posix_file_alignment(struct io_file *file)
 {
     return posix_file_of(file)->alignment;
@@ -309,96 +375,4 @@ enum status posix_file_lock(struct io_file *io_file)
         return ST_BUSY;
     }
     return result == 0 ? ST_OK : posix_failed("lock", file->path, -1, errno);
-}
-
-/* -- Names ------------------------------------------------------------------------------------- */
-
-enum status posix_rename(struct io *io, const char *from, const char *to)
-{
-    (void)io;
-    return rename(from, to) == 0 ? ST_OK : posix_failed("rename", from, -1, errno);
-}
-
-enum status posix_unlink(struct io *io, const char *path)
-{
-    (void)io;
-    return unlink(path) == 0 ? ST_OK : posix_failed("unlink", path, -1, errno);
-}
-
-enum status posix_dir_make(struct io *io, const char *path)
-{
-    (void)io;
-    if (mkdir(path, 0700) == 0) {
-        return ST_OK;
-    }
-    int error = errno;
-    struct stat found;
-    if (error == EEXIST && stat(path, &found) == 0 && S_ISDIR(found.st_mode)) {
-        return ST_OK;
-    }
-    return posix_failed("make directory", path, -1, error);
-}
-
-enum status posix_dir_sync(struct io *io, const char *path)
-{
-    (void)io;
-    int fd = open_again(path, O_RDONLY | O_DIRECTORY);
-    if (fd < 0) {
-        return posix_failed("open directory", path, -1, errno);
-    }
-    int error = fsync(fd) == 0 ? 0 : errno;
-    close(fd);
-    return error == 0 ? ST_OK : posix_failed("sync directory", path, -1, error);
-}
-
-/* Doubles the room when it is used up. */
-static bool names_grow(struct io_name **names, size_t *room)
-{
-    size_t larger = *room == 0 ? 16 : *room * 2;
-    struct io_name *grown = realloc(*names, larger * sizeof(*grown));
-    if (grown == NULL) {
-        return false;
-    }
-    *names = grown;
-    *room = larger;
-    return true;
-}
-
-enum status posix_dir_list(struct io *io, const char *path, struct io_name **names_out,
-                           size_t *count_out)
-{
-    (void)io;
-    DIR *dir = opendir(path);
-    if (dir == NULL) {
-        return posix_failed("list", path, -1, errno);
-    }
-    struct io_name *names = NULL;
-    size_t count = 0;
-    size_t room = 0;
-    enum status status = ST_OK;
-    struct dirent *entry;
-    while (errno = 0, (entry = readdir(dir)) != NULL) {
-        size_t size = strlen(entry->d_name) + 1;
-        bool dots = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
-        if (dots || size > IO_NAME_MAX) {
-            continue; /* A name so long is none of ours. */
-        }
-        if (count == room && !names_grow(&names, &room)) {
-            status = ST_NOMEM;
-            goto fail;
-        }
-        memcpy(names[count++].text, entry->d_name, size);
-    }
-    if (errno != 0) {
-        status = posix_failed("list", path, -1, errno);
-        goto fail;
-    }
-    closedir(dir);
-    *names_out = names;
-    *count_out = count;
-    return ST_OK;
-fail:
-    free(names);
-    closedir(dir);
-    return status;
 }

@@ -1,19 +1,25 @@
 /* The io_uring queue: one ring, submitted to by any thread and reaped by any thread.
  *
- *     submit (submit_mutex) → kernel → completion → eventfd, signalled by the kernel
- *                                          ↓
+ *     write ────────────────┐
+ *     read → ring … start → submit (submit_mutex) → kernel → completion → eventfd, signalled by the
+ *                                                              ↓           kernel
  *     reap (one at a time: `reaping`) ← any thread that polled the eventfd
+ *
+ * Many reads, one system call. 4 KiB reads, 50 in flight from one thread, took 5.3 us of processor
+ * time each when each was started by itself, 3.6 us when those of one reap were started together.
+ * The device set the rate, on a machine with others: 78,000 a second one by one, 71,000 in batches,
+ * since a batch waits for the last of the reap before it.
  *
  * No lost wake-up. A completion may arrive after a reaper's last look, and wake a thread that finds
  * the place taken. So everybody sets `wanted` before trying; the holder clears it before it looks,
  * and checks it after it has left. If it cleared the flag after we set it, it has looked since and
  * seen our completion; if before, it finds the flag set and comes again.
  *
- * No lost write. The kernel may refuse to take an entry for a while (no memory). The entry then
+ * No lost request. The kernel may refuse to take an entry for a while (no memory). The entry then
  * stays in the submission ring, the eventfd is signalled by hand, and the reaps that follow hand
- * it over again. A short write or an interrupted one goes on under the same slot.
+ * it over again. A short request or an interrupted one goes on under the same slot.
  *
- * The completion ring never overflows: it has twice as many entries as writes are let in.
+ * The completion ring never overflows: it has twice as many entries as requests are let in.
  */
 #include "engine/io/posix.h"
 
@@ -28,11 +34,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* An interrupted write is tried again so often before it counts as failed. */
+/* An interrupted request is tried again so often before it counts as failed. */
 #define RETRIES_MAX 1000
 
-/* What one entry writes at most: a multiple of every alignment below what the kernel takes. */
-#define WRITE_MAX ((size_t)1 << 30)
+/* What one entry moves at most: a multiple of every alignment below what the kernel takes. */
+#define PIECE_MAX ((size_t)1 << 30)
 
 struct uring_queue {
     struct io_queue queue; /* First. */
@@ -43,14 +49,11 @@ struct uring_queue {
     _Atomic bool reaping;         /* Somebody is at the completion side of ring. */
     _Atomic bool wanted;          /* Somebody came to reap after the last look. */
     _Atomic unsigned in_flight;
-    /* Orders the memory between a submit and the reap of the same write: the kernel does so in
+    /* Orders the memory between a submit and the reap of the same request: the kernel does so in
      * fact, this one in the language. */
     _Atomic uint64_t handed_over;
     _Atomic bool refused; /* An entry is in the submission ring that the kernel did not take. */
 };
-
-/* What io_write.private holds here. */
-enum { PRIVATE_DONE, PRIVATE_RETRIES };
 
 static struct uring_queue *queue_of(struct io_queue *queue)
 {
@@ -62,14 +65,15 @@ bool uring_granted(void)
     struct io_uring ring;
     int result = io_uring_queue_init(2, &ring, 0);
     if (result != 0) {
-        log_line(LOG_NOTICE, "io_uring is refused (%s): using plain writes in threads",
+        log_line(LOG_NOTICE, "io_uring is refused (%s): using plain calls in threads",
                  strerror(-result));
         return false;
     }
     struct io_uring_probe *probe = io_uring_get_probe_ring(&ring);
-    bool granted = probe != NULL && io_uring_opcode_supported(probe, IORING_OP_WRITE);
+    bool granted = probe != NULL && io_uring_opcode_supported(probe, IORING_OP_WRITE) &&
+                   io_uring_opcode_supported(probe, IORING_OP_READ);
     if (!granted) {
-        log_line(LOG_NOTICE, "this io_uring has no write: using plain writes in threads");
+        log_line(LOG_NOTICE, "this io_uring cannot read and write: using plain calls in threads");
     }
     io_uring_free_probe(probe);
     io_uring_queue_exit(&ring);
@@ -113,101 +117,138 @@ enum status uring_queue_open(struct io *io, unsigned depth, struct io_queue **qu
     return ST_OK;
 }
 
-/* Hands over what is in the submission ring. The caller holds submit_mutex. */
+/* Hands over what is in the submission ring. The kernel may stop at an entry that it refuses: it
+ * goes on as long as it takes some. The caller holds submit_mutex. */
 static void submit_locked(struct uring_queue *queue)
 {
     int result;
+    bool refused;
     do {
         result = io_uring_submit(&queue->ring);
-    } while (result == -EINTR);
-    bool refused = io_uring_sq_ready(&queue->ring) > 0;
+        refused = io_uring_sq_ready(&queue->ring) > 0;
+    } while (result == -EINTR || (result > 0 && refused));
     atomic_store(&queue->refused, refused);
     if (refused) {
-        log_line(LOG_VERBOSE, "io_uring takes no write now: %s", strerror(-result));
+        log_line(LOG_VERBOSE, "io_uring takes no request now: %s", strerror(-result));
         event_signal(queue);
     }
 }
 
-/* Starts what is left of a write that has its slot already. */
-static void submit(struct uring_queue *queue, struct io_write *write)
+/* Puts what is left of a request that has its slot into the ring. The caller holds submit_mutex. */
+static void prepare_locked(struct uring_queue *queue, struct io_request *request)
 {
-    struct posix_file *file = posix_file_of(write->file);
-    size_t done = write->private[PRIVATE_DONE];
-    size_t size = write->size - done;
-    pthread_mutex_lock(&queue->submit_mutex);
+    int fd = posix_file_of(request->file)->fd;
+    char *data = (char *)request->data + request->size_done;
+    size_t left = request->size - request->size_done;
+    unsigned size = (unsigned)(left < PIECE_MAX ? left : PIECE_MAX);
+    uint64_t offset = request->offset + request->size_done;
     struct io_uring_sqe *sqe = io_uring_get_sqe(&queue->ring);
     CHECK(sqe != NULL); /* There are as many entries as slots. */
-    io_uring_prep_write(sqe, file->fd, (const char *)write->data + done,
-                        (unsigned)(size < WRITE_MAX ? size : WRITE_MAX), write->offset + done);
-    sqe->rw_flags = write->durable ? RWF_DSYNC : 0;
-    io_uring_sqe_set_data(sqe, write);
+    if (request->reads) {
+        io_uring_prep_read(sqe, fd, data, size, offset);
+    } else {
+        io_uring_prep_write(sqe, fd, data, size, offset);
+        sqe->rw_flags = request->durable ? RWF_DSYNC : 0;
+    }
+    io_uring_sqe_set_data(sqe, request);
     atomic_fetch_add(&queue->handed_over, 1);
+}
+
+static void submit(struct uring_queue *queue, struct io_request *request)
+{
+    pthread_mutex_lock(&queue->submit_mutex);
+    prepare_locked(queue, request);
     submit_locked(queue);
     pthread_mutex_unlock(&queue->submit_mutex);
 }
 
-enum status uring_queue_write(struct io_queue *io_queue, struct io_write *write)
+/* Gives the request a slot. ST_LIMIT: all are taken. */
+static enum status begin(struct uring_queue *queue, struct io_request *request, bool reads)
 {
-    struct uring_queue *queue = queue_of(io_queue);
-    CHECK(write->size > 0 && write->done != NULL);
-    posix_write_check(posix_file_of(write->file), write->data, write->size, write->offset);
-    write->private[PRIVATE_DONE] = 0;
-    write->private[PRIVATE_RETRIES] = 0;
+    request->reads = reads;
+    request->size_done = 0;
+    request->word = 0; /* How often it was tried again. */
+    posix_request_check(request);
     if (atomic_fetch_add(&queue->in_flight, 1) >= queue->depth) {
         atomic_fetch_sub(&queue->in_flight, 1);
         return ST_LIMIT;
     }
-    submit(queue, write);
     return ST_OK;
 }
 
-/* False: the write goes on. */
-static bool completed(struct uring_queue *queue, struct io_write *write, int result,
+enum status uring_queue_write(struct io_queue *io_queue, struct io_request *write)
+{
+    struct uring_queue *queue = queue_of(io_queue);
+    enum status status = begin(queue, write, false);
+    if (status == ST_OK) {
+        submit(queue, write);
+    }
+    return status;
+}
+
+enum status uring_queue_read(struct io_queue *io_queue, struct io_request *read)
+{
+    struct uring_queue *queue = queue_of(io_queue);
+    enum status status = begin(queue, read, true);
+    if (status == ST_OK) {
+        pthread_mutex_lock(&queue->submit_mutex);
+        prepare_locked(queue, read);
+        pthread_mutex_unlock(&queue->submit_mutex);
+    }
+    return status;
+}
+
+void uring_queue_start(struct io_queue *io_queue)
+{
+    struct uring_queue *queue = queue_of(io_queue);
+    pthread_mutex_lock(&queue->submit_mutex);
+    if (io_uring_sq_ready(&queue->ring) > 0) {
+        submit_locked(queue);
+    }
+    pthread_mutex_unlock(&queue->submit_mutex);
+}
+
+/* False: the request goes on. */
+static bool completed(struct uring_queue *queue, struct io_request *request, int result,
                       enum status *status_out)
 {
-    struct posix_file *file = posix_file_of(write->file);
     bool interrupted = result == -EAGAIN || result == -EINTR || result == -ECANCELED;
-    if (interrupted && write->private[PRIVATE_RETRIES] < RETRIES_MAX) {
-        write->private[PRIVATE_RETRIES]++;
-        submit(queue, write);
+    bool over = true;
+    int error = -result;
+    if (interrupted && request->word < RETRIES_MAX) {
+        request->word++;
+        error = 0;
+        over = false;
+    } else if (result >= 0) {
+        int fd = posix_file_of(request->file)->fd;
+        error = posix_request_advance(request, fd, (size_t)result, &over);
+    }
+    if (error == 0 && !over) {
+        submit(queue, request);
         return false;
     }
-    size_t written = result > 0 ? posix_written(file, (size_t)result) : 0;
-    size_t done = write->private[PRIVATE_DONE] + written;
-    write->private[PRIVATE_DONE] = done;
-    if (written > 0 && done < write->size) {
-        submit(queue, write);
-        return false;
-    }
-    if (written == 0) {
-        uint64_t offset = write->offset + done;
-        *status_out =
-            posix_failed("write", file->path, (int64_t)offset, result < 0 ? -result : EIO);
-        /* ENOENT cannot be meant as an answer here. */
-        *status_out = *status_out == ST_ABSENT ? ST_IO : *status_out;
-        return true;
-    }
-    *status_out = ST_OK;
+    *status_out = error == 0 ? ST_OK : posix_request_failed(request, error);
     return true;
 }
 
-/* Takes one completion out of the ring. False: there is none. *write_out is NULL when the write
- * goes on. The caller has set reaping. */
-static bool take(struct uring_queue *queue, struct io_write **write_out, enum status *status_out)
+/* Takes one completion out of the ring. False: there is none. *request_out is NULL when it goes
+ * on. The caller has set reaping. */
+static bool take(struct uring_queue *queue, struct io_request **request_out,
+                 enum status *status_out)
 {
     struct io_uring_cqe *cqe = NULL;
     if (io_uring_peek_cqe(&queue->ring, &cqe) != 0 || cqe == NULL) {
         return false;
     }
-    struct io_write *write = io_uring_cqe_get_data(cqe);
+    struct io_request *request = io_uring_cqe_get_data(cqe);
     int result = cqe->res;
     io_uring_cqe_seen(&queue->ring, cqe);
     CHECK(atomic_load(&queue->handed_over) > 0 && atomic_load(&queue->in_flight) > 0);
-    bool over = completed(queue, write, result, status_out);
+    bool over = completed(queue, request, result, status_out);
     if (over) {
         atomic_fetch_sub(&queue->in_flight, 1);
     }
-    *write_out = over ? write : NULL;
+    *request_out = over ? request : NULL;
     return true;
 }
 
@@ -227,13 +268,13 @@ unsigned uring_queue_reap(struct io_queue *io_queue)
     submit_refused(queue);
     atomic_store(&queue->wanted, true);
     while (atomic_load(&queue->wanted) && !atomic_exchange(&queue->reaping, true)) {
-        struct io_write *write;
+        struct io_request *request;
         enum status status;
         atomic_store(&queue->wanted, false);
-        while (take(queue, &write, &status)) {
-            if (write != NULL) {
+        while (take(queue, &request, &status)) {
+            if (request != NULL) {
                 count++;
-                write->done(write, status);
+                request->done(request, status);
             }
         }
         atomic_store(&queue->reaping, false);
@@ -250,11 +291,12 @@ void uring_queue_close(struct io_queue *io_queue)
 {
     struct uring_queue *queue = queue_of(io_queue);
     CHECK(!atomic_load(&queue->reaping));
+    uring_queue_start(io_queue);
     while (atomic_load(&queue->in_flight) > 0) {
-        struct io_write *write;
+        struct io_request *request;
         enum status status;
         submit_refused(queue);
-        if (!take(queue, &write, &status) && !atomic_load(&queue->refused)) {
+        if (!take(queue, &request, &status) && !atomic_load(&queue->refused)) {
             struct io_uring_cqe *cqe;
             (void)io_uring_wait_cqe(&queue->ring, &cqe); /* Whatever it says, we look again. */
         }

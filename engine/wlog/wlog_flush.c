@@ -19,7 +19,7 @@
 
 #include "engine/base/check.h"
 
-static void flush_done(struct io_write *write, enum status status);
+static void flush_done(struct io_request *write, enum status status);
 
 /* Up to this size a flush's time is the device's answer, not that of its bytes. */
 #define LEARN_SIZE_MAX (32 * 1024)
@@ -105,7 +105,7 @@ static struct wlog_buffer *flight_take(struct wlog *log, bool all)
     buffer->next = NULL;
     buffer->segment = segment;
     buffer->completed = false;
-    buffer->write = (struct io_write){
+    buffer->write = (struct io_request){
         .file = segment->file,
         .data = buffer->data,
         .size = cost,
@@ -179,7 +179,7 @@ static void prefix_advance(struct wlog *log)
     }
 }
 
-static void flush_done(struct io_write *write, enum status status)
+static void flush_done(struct io_request *write, enum status status)
 {
     struct wlog_buffer *buffer = write->ctx;
     struct wlog *log = buffer->log;

@@ -97,7 +97,7 @@ struct wlog_buffer {
     /* In flight: */
     struct wlog_segment *segment;
     struct wlog_frame frame;
-    struct io_write write;
+    struct io_request write;
     uint64_t submitted_us;
     bool beside; /* Others were in flight when it was submitted. */
     bool completed;

@@ -1,6 +1,7 @@
 #include "tests/lib/sim_disk.h"
 
 #include "engine/base/check.h"
+#include "tests/lib/sim_names.h"
 #include "tests/lib/sim_private.h"
 
 #include <stdlib.h>
@@ -19,16 +20,17 @@ static enum status file_open(struct io *io, const char *path, enum io_open_mode 
     struct sim_disk *disk = sim_disk_of(io);
     struct sim_path name = sim_path_of(path);
     struct sim_path parent = sim_path_parent(&name);
-    struct sim_node *node = sim_store_find(&disk->store, &name);
-    enum status status = sim_call_begin(disk, node == NULL && mode != IO_READ);
+    struct sim_node *node = sim_names_find(&disk->store, &name);
+    bool must_exist = mode == IO_READ || mode == IO_READ_DIRECT;
+    enum status status = sim_call_begin(disk, node == NULL && !must_exist);
     if (status != ST_OK) {
         return status;
     }
-    if (node == NULL && (mode == IO_READ || !sim_store_has_dir(&disk->store, &parent))) {
+    if (node == NULL && (must_exist || !sim_names_has_dir(&disk->store, &parent))) {
         return ST_ABSENT;
     }
     if (node == NULL) {
-        node = sim_store_create(&disk->store, &name, false);
+        node = sim_names_create(&disk->store, &name, false);
     }
     if (node->is_dir) {
         return ST_IO;
@@ -50,7 +52,7 @@ static void file_close(struct io_file *io_file)
     struct sim_file *file = sim_file_of(io_file);
     struct sim_disk *disk = file->disk;
     for (struct sim_flight *flight = disk->flights; flight != NULL; flight = flight->next) {
-        CHECK(flight->lost || flight->write->file != io_file);
+        CHECK(flight->lost || flight->request->file != io_file);
     }
     for (struct sim_file **at = &disk->files; *at != NULL; at = &(*at)->next) {
         if (*at == file) {
@@ -88,23 +90,40 @@ static size_t content_read(const struct buf *content, void *data, size_t size, u
     return part.size;
 }
 
+static bool is_aligned(const struct sim_file *file, const void *data, size_t size, uint64_t offset)
+{
+    return ((uintptr_t)data | size | offset) % file->disk->alignment == 0;
+}
+
+size_t sim_read_settle(struct sim_file *file, void *data, size_t size, uint64_t offset)
+{
+    return content_read(&file->node->view, data, size, offset);
+}
+
 static enum status file_read(struct io_file *io_file, void *data, size_t size, uint64_t offset,
                              size_t *size_out)
 {
     struct sim_file *file = sim_file_of(io_file);
+    CHECK(file->mode != IO_READ_DIRECT || is_aligned(file, data, size, offset));
     enum status status = file_begin(file, false);
     if (status == ST_OK) {
-        *size_out = content_read(&file->node->view, data, size, offset);
+        *size_out = sim_read_settle(file, data, size, offset);
     }
     return status;
 }
 
-void sim_write_check(const struct sim_file *file, const void *data, size_t size, uint64_t offset)
+static bool is_writable(const struct sim_file *file)
 {
-    CHECK(file->mode != IO_READ);
-    if (file->mode == IO_WRITE_DIRECT) {
-        CHECK(((uintptr_t)data | size | offset) % file->disk->alignment == 0);
-    }
+    return file->mode == IO_WRITE || file->mode == IO_WRITE_DIRECT;
+}
+
+void sim_request_check(const struct io_request *request)
+{
+    const struct sim_file *file = sim_file_of(request->file);
+    bool direct = file->mode == IO_READ_DIRECT || file->mode == IO_WRITE_DIRECT;
+    CHECK(request->size > 0 && request->done != NULL);
+    CHECK(request->reads || is_writable(file));
+    CHECK(!direct || is_aligned(file, request->data, request->size, request->offset));
 }
 
 uint64_t sim_size_that_fits(struct sim_disk *disk, struct sim_node *node, uint64_t offset,
@@ -152,7 +171,8 @@ static enum status file_write(struct io_file *io_file, const void *data, size_t 
                               uint64_t offset)
 {
     struct sim_file *file = sim_file_of(io_file);
-    sim_write_check(file, data, size, offset);
+    CHECK(is_writable(file));
+    CHECK(file->mode != IO_WRITE_DIRECT || is_aligned(file, data, size, offset));
     enum status fate = file_begin(file, true);
     if (file->stale) {
         return ST_IO;
@@ -174,7 +194,7 @@ static enum status file_sync(struct io_file *io_file)
 static enum status file_prepare(struct io_file *io_file, uint64_t size)
 {
     struct sim_file *file = sim_file_of(io_file);
-    CHECK(file->mode != IO_READ);
+    CHECK(is_writable(file));
     enum status fate = file_begin(file, true);
     if (file->stale) {
         return ST_IO;
@@ -199,7 +219,7 @@ static enum status file_prepare(struct io_file *io_file, uint64_t size)
 static enum status file_truncate(struct io_file *io_file, uint64_t size)
 {
     struct sim_file *file = sim_file_of(io_file);
-    CHECK(file->mode != IO_READ);
+    CHECK(is_writable(file));
     enum status status = file_begin(file, !file->stale && size > file->node->view.size);
     if (status != ST_OK) {
         return status;
@@ -209,6 +229,24 @@ static enum status file_truncate(struct io_file *io_file, uint64_t size)
     }
     sim_store_truncate(&file->disk->store, file->node, size);
     return ST_OK;
+}
+
+static enum status file_punch(struct io_file *io_file, uint64_t offset, uint64_t size)
+{
+    struct sim_file *file = sim_file_of(io_file);
+    CHECK(is_writable(file) && size > 0);
+    enum status fate = file_begin(file, false);
+    if (file->stale) {
+        return ST_IO;
+    }
+    struct bytes hole = sim_store_hole(file->node, offset, file->disk->poor ? 0 : size);
+    if (fate == ST_OK) {
+        sim_store_write(&file->disk->store, file->node, offset, hole);
+    } else {
+        sim_store_write_some(&file->disk->store, file->node, offset, hole);
+    }
+    free((void *)hole.data);
+    return fate;
 }
 
 static size_t file_alignment(struct io_file *file)
@@ -227,114 +265,6 @@ static enum status file_lock(struct io_file *io_file)
         return ST_BUSY;
     }
     file->node->lock_owner = file;
-    return ST_OK;
-}
-
-/* -- Names ------------------------------------------------------------------------------------- */
-
-static enum status name_rename(struct io *io, const char *from, const char *to)
-{
-    struct sim_disk *disk = sim_disk_of(io);
-    struct sim_path from_path = sim_path_of(from);
-    struct sim_path to_path = sim_path_of(to);
-    struct sim_path to_parent = sim_path_parent(&to_path);
-    enum status status = sim_call_begin(disk, true);
-    if (status != ST_OK) {
-        return status;
-    }
-    struct sim_node *node = sim_store_find(&disk->store, &from_path);
-    struct sim_node *there = sim_store_find(&disk->store, &to_path);
-    if (node == NULL || !sim_store_has_dir(&disk->store, &to_parent)) {
-        return ST_ABSENT;
-    }
-    if (node->is_dir || (there != NULL && there->is_dir)) {
-        return ST_IO;
-    }
-    sim_store_rename(&disk->store, &from_path, &to_path);
-    return ST_OK;
-}
-
-static enum status name_unlink(struct io *io, const char *path)
-{
-    struct sim_disk *disk = sim_disk_of(io);
-    struct sim_path name = sim_path_of(path);
-    enum status status = sim_call_begin(disk, false);
-    if (status != ST_OK) {
-        return status;
-    }
-    struct sim_node *node = sim_store_find(&disk->store, &name);
-    if (node == NULL) {
-        return ST_ABSENT;
-    }
-    if (node->is_dir) {
-        return ST_IO;
-    }
-    sim_store_unlink(&disk->store, &name);
-    return ST_OK;
-}
-
-static enum status dir_make(struct io *io, const char *path)
-{
-    struct sim_disk *disk = sim_disk_of(io);
-    struct sim_path name = sim_path_of(path);
-    struct sim_path parent = sim_path_parent(&name);
-    bool there = sim_store_has_dir(&disk->store, &name);
-    enum status status = sim_call_begin(disk, !there);
-    if (status != ST_OK || there) {
-        return status;
-    }
-    if (!sim_store_has_dir(&disk->store, &parent)) {
-        return ST_ABSENT;
-    }
-    if (sim_store_find(&disk->store, &name) != NULL) {
-        return ST_IO;
-    }
-    (void)sim_store_create(&disk->store, &name, true);
-    return ST_OK;
-}
-
-static enum status dir_sync(struct io *io, const char *path)
-{
-    struct sim_disk *disk = sim_disk_of(io);
-    struct sim_path name = sim_path_of(path);
-    enum status status = sim_call_begin(disk, false);
-    if (!sim_store_has_dir(&disk->store, &name)) {
-        return status != ST_OK ? status : ST_ABSENT;
-    }
-    sim_store_dir_sync(&disk->store, &name, status != ST_OK);
-    disk->store.stats.dir_syncs += status == ST_OK;
-    return status;
-}
-
-static enum status dir_list(struct io *io, const char *path, struct io_name **names_out,
-                            size_t *count_out)
-{
-    struct sim_disk *disk = sim_disk_of(io);
-    struct sim_path name = sim_path_of(path);
-    enum status status = sim_call_begin(disk, false);
-    if (status != ST_OK) {
-        return status;
-    }
-    if (!sim_store_has_dir(&disk->store, &name)) {
-        return ST_ABSENT;
-    }
-    size_t count = 0;
-    for (struct sim_entry *entry = disk->store.name_view; entry != NULL; entry = entry->next) {
-        count++;
-    }
-    struct io_name *names = sim_allocate(count * sizeof(*names));
-    count = 0;
-    for (struct sim_entry *entry = disk->store.name_view; entry != NULL; entry = entry->next) {
-        struct sim_path parent = sim_path_parent(&entry->path);
-        if (strcmp(parent.text, name.text) == 0) {
-            const char *slash = strrchr(entry->path.text, '/');
-            const char *last = slash == NULL ? entry->path.text : slash + 1;
-            CHECK(strlen(last) < IO_NAME_MAX);
-            strcpy(names[count++].text, last);
-        }
-    }
-    *names_out = names;
-    *count_out = count;
     return ST_OK;
 }
 
@@ -374,16 +304,20 @@ static const struct io_ops sim_ops = {
     .file_sync = file_sync,
     .file_prepare = file_prepare,
     .file_truncate = file_truncate,
+    .file_punch = file_punch,
     .file_alignment = file_alignment,
     .file_lock = file_lock,
-    .rename = name_rename,
-    .unlink = name_unlink,
-    .dir_make = dir_make,
-    .dir_sync = dir_sync,
-    .dir_list = dir_list,
+    .rename = sim_rename,
+    .link = sim_link,
+    .unlink = sim_unlink,
+    .dir_make = sim_dir_make,
+    .dir_sync = sim_dir_sync,
+    .dir_list = sim_dir_list,
     .queue_open = sim_queue_open,
     .queue_close = sim_queue_close,
     .queue_write = sim_queue_write,
+    .queue_read = sim_queue_read,
+    .queue_start = sim_queue_start,
     .queue_reap = sim_queue_reap,
     .queue_fd = sim_queue_fd,
     .now_us = now_us,
@@ -458,6 +392,11 @@ void sim_disk_set_alignment(struct sim_disk *disk, size_t alignment)
     disk->alignment = alignment;
 }
 
+void sim_disk_set_poor(struct sim_disk *disk, bool poor)
+{
+    disk->poor = poor;
+}
+
 void sim_disk_get_stats(const struct sim_disk *disk, struct sim_disk_stats *stats_out)
 {
     *stats_out = disk->store.stats;
@@ -468,7 +407,7 @@ void sim_disk_get_stats(const struct sim_disk *disk, struct sim_disk_stats *stat
 static struct sim_node *node_raw(struct sim_disk *disk, const char *path)
 {
     struct sim_path name = sim_path_of(path);
-    struct sim_node *node = sim_store_find(&disk->store, &name);
+    struct sim_node *node = sim_names_find(&disk->store, &name);
     CHECK(node != NULL && !node->is_dir);
     return node;
 }

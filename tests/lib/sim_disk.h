@@ -8,9 +8,9 @@
  *   D1  What io.h calls durable survives sim_disk_crash: a completed durable queue write, what was
  *       written before an io_file_sync that answered ST_OK, a name after io_dir_sync.
  *   D2  Everything else is at the mercy of a crash: each sector (512 bytes) of each unsynced or
- *       in-flight write is kept, lost or torn, and the writes take effect in any order. Each
- *       unsynced creation, rename, unlink or new directory is kept or not. A rename is atomic. A
- *       file whose name was kept may still be empty.
+ *       in-flight write is kept, lost or torn, and the writes take effect in any order; a punch is
+ * a write of zeros. Each unsynced creation, link, rename, unlink or new directory is kept or not,
+ * each name of a file by itself. A rename is atomic. A file whose name was kept may still be empty.
  *   D3  A failed sync may drop dirty data for good: reads still see it, a later ST_OK sync does not
  *       bring it back.
  *   D4  The same seed and the same calls give the same disk.
@@ -18,7 +18,8 @@
  *       may have written a beginning.
  *
  * The directories "/" and "." are always there and durable; the paths "a" and "./a" are the same,
- * "/a" is another. A directory must be made before files in it. Hard links do not exist.
+ * "/a" is another. A directory must be made before files in it. A punch gives no space back:
+ * sim_disk_used counts sizes, that of a file with several names once.
  *
  * Thread: one. Memory: the contents of all files, twice.
  */
@@ -37,7 +38,7 @@ struct sim_disk *sim_disk_new(uint64_t seed);
 void sim_disk_free(struct sim_disk *disk);
 
 /* Lent until sim_disk_free; the same before and after a crash. io_queue_fd is -1: call
- * io_queue_reap instead, every write completes there. */
+ * io_queue_reap instead, every request completes there. */
 struct io *sim_disk_io(struct sim_disk *disk);
 
 /* -- Power cuts -------------------------------------------------------------------------------- */
@@ -58,9 +59,10 @@ void sim_disk_crash(struct sim_disk *disk);
 /* -- Faults ------------------------------------------------------------------------------------ */
 
 /* The n-th call from now (1 is the next) fails once with status, ST_IO or ST_FULL. Every call on
- * files, names and queues counts but closes, alignment, queue_fd and reap; with ST_FULL only those
- * that may need space: creating opens, writes, growth, prepare, rename, dir_make. A queue write
- * fails when it completes, not when it is submitted. n = 0 takes the fault back. */
+ * files, names and queues counts but closes, alignment, queue_fd, start and reap; with ST_FULL only
+ * those that may need space: creating opens, writes, growth, prepare, rename, link, dir_make. A
+ * request of a queue counts when it is submitted and fails when it completes. n = 0 takes the fault
+ * back. */
 void sim_disk_fail_after(struct sim_disk *disk, unsigned n, enum status status);
 
 /* As sim_disk_fail_after, but every call from the n-th on fails until a crash or n = 0. */
@@ -96,10 +98,17 @@ const char *sim_fault_describe(const struct sim_disk *disk);
 void sim_disk_set_space(struct sim_disk *disk, uint64_t bytes);
 uint64_t sim_disk_used(const struct sim_disk *disk);
 
-/* What io_file_alignment answers and direct writes are CHECKed against; 512 at the start. */
+/* What io_file_alignment answers and direct reads and writes are CHECKed against; 512 at the start.
+ */
 void sim_disk_set_alignment(struct sim_disk *disk, size_t alignment);
 
-/* -- Queue writes ------------------------------------------------------------------------------ */
+/* True: a file system that knows little. Punches change nothing, links are not made. */
+void sim_disk_set_poor(struct sim_disk *disk, bool poor);
+
+/* -- Requests of queues ------------------------------------------------------------------------ */
+
+/* A read begins with io_queue_start, never before, and sees what there is when it completes. While
+ * it is in flight, and after it failed, its buffer holds rubbish. */
 
 enum sim_reap {
     SIM_REAP_IN_ORDER, /* Each reap completes all in flight, oldest first. */
@@ -113,7 +122,7 @@ void sim_disk_set_reap(struct sim_disk *disk, enum sim_reap mode);
  * completion would spin. */
 void sim_disk_hold(struct sim_disk *disk, bool hold);
 
-/* While held: lets the index-th write in flight (0 is the oldest of the whole disk that was not
+/* While held: lets the index-th request in flight (0 is the oldest of the whole disk that was not
  * released yet) complete with status at the next reap. False: there are not so many. */
 bool sim_disk_release(struct sim_disk *disk, unsigned index, enum status status);
 unsigned sim_disk_in_flight(const struct sim_disk *disk); /* Not released ones. */

@@ -1,9 +1,10 @@
-/* sim_private: what the three parts of the simulated disk know of each other.
+/* sim_private: what the parts of the simulated disk know of each other.
  *
- *     sim_disk.c   files, names, power cuts, raw access
- *     sim_queue.c  asynchronous writes, and what holds them back
+ *     sim_disk.c   calls on files, power cuts, raw access
+ *     sim_dir.c    calls on names
+ *     sim_queue.c  asynchronous requests, and what holds them back
  *     sim_fault.c  which call fails, and the fault loop
- *     sim_store.c  contents and names below them (sim_store.h)
+ *     sim_store.c, sim_names.c   contents and names below them (sim_store.h, sim_names.h)
  */
 #ifndef BASIN_TESTS_LIB_SIM_PRIVATE_H
 #define BASIN_TESTS_LIB_SIM_PRIVATE_H
@@ -28,11 +29,12 @@ struct sim_queue {
     struct sim_queue *next;
 };
 
-/* A write that was submitted and not reaped. */
+/* A request that was submitted and not reaped. */
 struct sim_flight {
-    struct io_write *write;
+    struct io_request *request;
     struct sim_queue *queue;
     enum status fate;
+    bool started;      /* Not a read that only was prepared. */
     bool released;     /* Completes although the disk holds. */
     bool lost;         /* A crash has dealt with its bytes. */
     uint64_t checksum; /* The queue keeps the data: nobody may change it in flight. */
@@ -56,6 +58,7 @@ struct sim_disk {
     enum sim_crash crash_mode;
     enum sim_reap reap_mode;
     bool hold;
+    bool poor; /* Knows no links and no holes. */
     uint64_t space;
     size_t alignment;
     uint64_t now_us;
@@ -81,8 +84,11 @@ enum status sim_call_begin(struct sim_disk *disk, bool needs_space);
 /* The loop's disk of the round under way is gone. */
 void sim_fault_forget(const struct sim_disk *disk);
 
-/* CHECKs what io.h asks of writes. */
-void sim_write_check(const struct sim_file *file, const void *data, size_t size, uint64_t offset);
+/* CHECKs what io.h asks of the requests of a queue. */
+void sim_request_check(const struct io_request *request);
+
+/* Gives the size read. */
+size_t sim_read_settle(struct sim_file *file, void *data, size_t size, uint64_t offset);
 
 /* What fits of a write to there; growth alone needs space. */
 uint64_t sim_size_that_fits(struct sim_disk *disk, struct sim_node *node, uint64_t offset,
@@ -92,9 +98,19 @@ uint64_t sim_size_that_fits(struct sim_disk *disk, struct sim_node *node, uint64
 enum status sim_write_settle(struct sim_file *file, struct bytes bytes, uint64_t offset,
                              bool durable, enum status fate);
 
+enum status sim_rename(struct io *io, const char *from, const char *to);
+enum status sim_link(struct io *io, const char *from, const char *to, bool *linked_out);
+enum status sim_unlink(struct io *io, const char *path);
+enum status sim_dir_make(struct io *io, const char *path);
+enum status sim_dir_sync(struct io *io, const char *path);
+enum status sim_dir_list(struct io *io, const char *path, struct io_name **names_out,
+                         size_t *count_out);
+
 enum status sim_queue_open(struct io *io, unsigned depth, struct io_queue **queue_out);
 void sim_queue_close(struct io_queue *queue);
-enum status sim_queue_write(struct io_queue *queue, struct io_write *write);
+enum status sim_queue_write(struct io_queue *queue, struct io_request *write);
+enum status sim_queue_read(struct io_queue *queue, struct io_request *read);
+void sim_queue_start(struct io_queue *queue);
 unsigned sim_queue_reap(struct io_queue *queue);
 int sim_queue_fd(struct io_queue *queue);
 

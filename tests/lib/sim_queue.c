@@ -30,12 +30,20 @@ enum status sim_queue_open(struct io *io, unsigned depth, struct io_queue **queu
     return ST_OK;
 }
 
-enum status sim_queue_write(struct io_queue *io_queue, struct io_write *write)
+/* What a buffer holds while a read is in flight, and after a failed one: who looks too early, or
+ * at what is not there, shall notice. */
+#define RUBBISH 0xDB
+
+static struct bytes written_bytes(const struct io_request *write)
 {
-    struct sim_queue *queue = queue_of(io_queue);
+    return bytes_of(write->data, write->size);
+}
+
+static enum status submit(struct sim_queue *queue, struct io_request *request)
+{
     struct sim_disk *disk = queue->disk;
-    struct sim_file *file = sim_file_of(write->file);
-    sim_write_check(file, write->data, write->size, write->offset);
+    struct sim_file *file = sim_file_of(request->file);
+    sim_request_check(request);
     if (queue->in_flight == queue->depth) {
         return ST_LIMIT;
     }
@@ -44,17 +52,62 @@ enum status sim_queue_write(struct io_queue *io_queue, struct io_write *write)
         at = &(*at)->next;
     }
     struct sim_flight *flight = sim_allocate(sizeof(*flight));
-    flight->write = write;
+    flight->request = request;
     flight->queue = queue;
-    flight->fate = sim_call_begin(disk, true);
-    flight->checksum = hash_checksum(bytes_of(write->data, write->size));
+    flight->started = !request->reads;
+    flight->fate = sim_call_begin(disk, !request->reads);
+    if (request->reads) {
+        memset(request->data, RUBBISH, request->size);
+    } else {
+        flight->checksum = hash_checksum(written_bytes(request));
+    }
     if (queue->stale || file->stale) {
         flight->lost = true;
         flight->fate = ST_IO;
     }
+    request->size_done = 0;
     queue->in_flight++;
     *at = flight;
     return ST_OK;
+}
+
+enum status sim_queue_write(struct io_queue *queue, struct io_request *write)
+{
+    write->reads = false;
+    return submit(queue_of(queue), write);
+}
+
+enum status sim_queue_read(struct io_queue *queue, struct io_request *read)
+{
+    read->reads = true;
+    return submit(queue_of(queue), read);
+}
+
+/* Not before, although io.h allows it: code that forgets to start shall wait for ever here. */
+void sim_queue_start(struct io_queue *io_queue)
+{
+    struct sim_queue *queue = queue_of(io_queue);
+    for (struct sim_flight *flight = queue->disk->flights; flight != NULL; flight = flight->next) {
+        flight->started |= flight->queue == queue;
+    }
+}
+
+static enum status read_land(struct io_request *read, enum status fate)
+{
+    if (fate == ST_OK) {
+        read->size_done =
+            sim_read_settle(sim_file_of(read->file), read->data, read->size, read->offset);
+    }
+    return fate;
+}
+
+static enum status write_land(struct io_request *write, const struct sim_flight *flight)
+{
+    struct bytes bytes = written_bytes(write);
+    CHECK(hash_checksum(bytes) == flight->checksum);
+    write->size_done = write->size;
+    return sim_write_settle(sim_file_of(write->file), bytes, write->offset, write->durable,
+                            flight->fate);
 }
 
 /* Takes the flight out of the disk, carries it out, and gives the status it ends with. */
@@ -67,13 +120,10 @@ static enum status flight_land(struct sim_disk *disk, struct sim_flight *flight)
         }
     }
     flight->queue->in_flight--;
-    struct io_write *write = flight->write;
+    struct io_request *request = flight->request;
     enum status status = flight->fate;
     if (!flight->lost) {
-        struct bytes bytes = bytes_of(write->data, write->size);
-        CHECK(hash_checksum(bytes) == flight->checksum);
-        status = sim_write_settle(sim_file_of(write->file), bytes, write->offset, write->durable,
-                                  status);
+        status = request->reads ? read_land(request, status) : write_land(request, flight);
     }
     free(flight);
     return status;
@@ -84,7 +134,8 @@ static size_t flights_ready(struct sim_queue *queue, struct sim_flight **ready)
     struct sim_disk *disk = queue->disk;
     size_t count = 0;
     for (struct sim_flight *flight = disk->flights; flight != NULL; flight = flight->next) {
-        if (flight->queue == queue && (!disk->hold || flight->released || flight->lost)) {
+        bool free_to_land = flight->started && (!disk->hold || flight->released);
+        if (flight->queue == queue && (free_to_land || flight->lost)) {
             ready[count++] = flight;
         }
     }
@@ -117,9 +168,9 @@ unsigned sim_queue_reap(struct io_queue *io_queue)
         count = 1 + sim_store_below(&disk->store, count);
     }
     for (size_t i = 0; i < count; i++) {
-        struct io_write *write = ready[i]->write;
+        struct io_request *request = ready[i]->request;
         enum status status = flight_land(disk, ready[i]);
-        write->done(write, status);
+        request->done(request, status);
     }
     free(ready);
     return (unsigned)count;
@@ -162,10 +213,15 @@ void sim_disk_hold(struct sim_disk *disk, bool hold)
     disk->hold = hold;
 }
 
+static bool is_held(const struct sim_flight *flight)
+{
+    return flight->started && !flight->released && !flight->lost;
+}
+
 bool sim_disk_release(struct sim_disk *disk, unsigned index, enum status status)
 {
     for (struct sim_flight *flight = disk->flights; flight != NULL; flight = flight->next) {
-        if (flight->released || flight->lost) {
+        if (!is_held(flight)) {
             continue;
         }
         if (index == 0) {
@@ -182,7 +238,7 @@ unsigned sim_disk_in_flight(const struct sim_disk *disk)
 {
     unsigned count = 0;
     for (struct sim_flight *flight = disk->flights; flight != NULL; flight = flight->next) {
-        count += !flight->released && !flight->lost;
+        count += is_held(flight);
     }
     return count;
 }
@@ -190,8 +246,8 @@ unsigned sim_disk_in_flight(const struct sim_disk *disk)
 void sim_queue_crash(struct sim_disk *disk)
 {
     for (struct sim_flight *flight = disk->flights; flight != NULL; flight = flight->next) {
-        struct io_write *write = flight->write;
-        if (!flight->lost) {
+        struct io_request *write = flight->request;
+        if (!flight->lost && !write->reads) {
             struct sim_node *node = sim_file_of(write->file)->node;
             uint64_t fits = sim_size_that_fits(disk, node, write->offset, write->size);
             sim_store_write(&disk->store, node, write->offset, bytes_of(write->data, fits));

@@ -1,9 +1,9 @@
 #include "tests/lib/sim_store.h"
 
 #include "engine/base/check.h"
+#include "tests/lib/sim_names.h"
 #include "tests/lib/test.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 struct sim_change {
@@ -12,18 +12,6 @@ struct sim_change {
     uint64_t size;
     unsigned char *data;
     struct sim_change *next;
-};
-
-struct sim_rename {
-    bool has_from; /* A rename or an unlink: the name goes. */
-    bool has_to;   /* A rename or a creation: the name comes. */
-    bool from_synced;
-    bool to_synced;
-    struct sim_path from;
-    struct sim_path to;
-    struct sim_node *node;
-    struct sim_rename *next;
-    uint64_t number; /* Their order. */
 };
 
 /* How a crash leans: rolled once, so that some crashes keep nearly all and some nearly nothing. */
@@ -51,234 +39,13 @@ bool sim_store_percent(struct sim_store *store, unsigned percent)
     return sim_store_below(store, 100) < percent;
 }
 
-/* -- Paths and names --------------------------------------------------------------------------- */
-
-struct sim_path sim_path_of(const char *path)
-{
-    struct sim_path out = {{0}};
-    size_t size = 0;
-    while (path[0] == '.' && path[1] == '/') {
-        path += 2;
-        path += strspn(path, "/");
-    }
-    for (; *path != 0; path++) {
-        if (*path == '/' && size > 0 && out.text[size - 1] == '/') {
-            continue;
-        }
-        CHECK(size + 1 < SIM_PATH_MAX);
-        out.text[size++] = *path;
-    }
-    while (size > 1 && out.text[size - 1] == '/') {
-        size--;
-    }
-    out.text[size] = 0;
-    if (size == 0) {
-        out.text[0] = '.';
-    }
-    return out;
-}
-
-struct sim_path sim_path_parent(const struct sim_path *path)
-{
-    struct sim_path out = *path;
-    char *slash = strrchr(out.text, '/');
-    if (slash == NULL) {
-        return sim_path_of(".");
-    }
-    slash[slash == out.text ? 1 : 0] = 0;
-    return out;
-}
-
-static bool path_equal(const struct sim_path *a, const struct sim_path *b)
-{
-    return strcmp(a->text, b->text) == 0;
-}
-
-static bool path_is_root(const struct sim_path *path)
-{
-    return strcmp(path->text, "/") == 0 || strcmp(path->text, ".") == 0;
-}
-
-static struct sim_entry *entry_find(struct sim_entry *entries, const struct sim_path *path)
-{
-    for (; entries != NULL; entries = entries->next) {
-        if (path_equal(&entries->path, path)) {
-            return entries;
-        }
-    }
-    return NULL;
-}
-
-static void entry_set(struct sim_entry **entries, const struct sim_path *path,
-                      struct sim_node *node)
-{
-    struct sim_entry *entry = entry_find(*entries, path);
-    if (entry == NULL) {
-        entry = sim_allocate(sizeof(*entry));
-        entry->path = *path;
-        entry->next = *entries;
-        *entries = entry;
-    }
-    entry->node = node;
-}
-
-/* Takes away the names of that node; path: only this one. */
-static void entry_remove(struct sim_entry **entries, const struct sim_path *path,
-                         const struct sim_node *node)
-{
-    for (struct sim_entry **at = entries; *at != NULL;) {
-        struct sim_entry *entry = *at;
-        if (entry->node == node && (path == NULL || path_equal(&entry->path, path))) {
-            *at = entry->next;
-            free(entry);
-        } else {
-            at = &entry->next;
-        }
-    }
-}
-
-static void entries_free(struct sim_entry **entries)
-{
-    while (*entries != NULL) {
-        struct sim_entry *entry = *entries;
-        *entries = entry->next;
-        free(entry);
-    }
-}
-
-struct sim_node *sim_store_find(struct sim_store *store, const struct sim_path *path)
-{
-    struct sim_entry *entry = entry_find(store->name_view, path);
-    return entry == NULL ? NULL : entry->node;
-}
-
-static bool has_dir(struct sim_entry *entries, const struct sim_path *path)
-{
-    struct sim_entry *entry = entry_find(entries, path);
-    return path_is_root(path) || (entry != NULL && entry->node->is_dir);
-}
-
-bool sim_store_has_dir(struct sim_store *store, const struct sim_path *path)
-{
-    return has_dir(store->name_view, path);
-}
-
-static void rename_add(struct sim_store *store, struct sim_rename made)
-{
-    struct sim_rename **at = &store->renames;
-    while (*at != NULL) {
-        at = &(*at)->next;
-    }
-    *at = sim_allocate(sizeof(**at));
-    **at = made;
-    (*at)->number = ++store->name_number;
-}
-
-struct sim_node *sim_store_create(struct sim_store *store, const struct sim_path *path, bool is_dir)
+struct sim_node *sim_store_node_new(struct sim_store *store, bool is_dir)
 {
     struct sim_node *node = sim_allocate(sizeof(*node));
     node->is_dir = is_dir;
     node->next = store->nodes;
     store->nodes = node;
-    entry_set(&store->name_view, path, node);
-    rename_add(store, (struct sim_rename){.has_to = true, .to = *path, .node = node});
     return node;
-}
-
-void sim_store_rename(struct sim_store *store, const struct sim_path *from,
-                      const struct sim_path *to)
-{
-    struct sim_node *node = sim_store_find(store, from);
-    if (path_equal(from, to)) {
-        return;
-    }
-    entry_remove(&store->name_view, from, node);
-    entry_set(&store->name_view, to, node);
-    rename_add(store,
-               (struct sim_rename){
-                   .has_from = true, .has_to = true, .from = *from, .to = *to, .node = node});
-}
-
-void sim_store_unlink(struct sim_store *store, const struct sim_path *path)
-{
-    struct sim_node *node = sim_store_find(store, path);
-    entry_remove(&store->name_view, path, node);
-    rename_add(store, (struct sim_rename){.has_from = true, .from = *path, .node = node});
-}
-
-/* A node has one name at most, so a kept rename takes it from wherever lost renames left it. */
-static void rename_settle(struct sim_store *store, const struct sim_rename *change)
-{
-    /* What a later change of the same node has overtaken does not come back: no file system undoes
-     * a rename that it kept by the creation that came before it. */
-    if (change->number < change->node->name_number) {
-        return;
-    }
-    change->node->name_number = change->number;
-    if (!change->has_to) {
-        entry_remove(&store->name_durable, &change->from, change->node);
-        return;
-    }
-    entry_remove(&store->name_durable, NULL, change->node);
-    entry_set(&store->name_durable, &change->to, change->node);
-}
-
-void sim_store_dir_sync(struct sim_store *store, const struct sim_path *path, bool failed)
-{
-    struct sim_rename **at = &store->renames;
-    while (*at != NULL) {
-        struct sim_rename *change = *at;
-        struct sim_path from = sim_path_parent(&change->from);
-        struct sim_path to = sim_path_parent(&change->to);
-        bool luck = !failed || sim_store_percent(store, 50);
-        change->from_synced |= luck && (!change->has_from || path_equal(&from, path));
-        change->to_synced |= luck && (!change->has_to || path_equal(&to, path));
-        if (change->from_synced && change->to_synced) {
-            rename_settle(store, change);
-            *at = change->next;
-            free(change);
-        } else {
-            at = &change->next;
-        }
-    }
-}
-
-/* A name in a directory that did not survive is lost with it. */
-static void names_prune(struct sim_store *store)
-{
-    bool again = true;
-    while (again) {
-        again = false;
-        for (struct sim_entry *entry = store->name_durable; entry != NULL; entry = entry->next) {
-            struct sim_path parent = sim_path_parent(&entry->path);
-            if (!has_dir(store->name_durable, &parent)) {
-                entry_remove(&store->name_durable, &entry->path, entry->node);
-                store->stats.names_lost++;
-                again = true;
-                break;
-            }
-        }
-    }
-}
-
-static void names_crash(struct sim_store *store, const struct inclination *lean)
-{
-    while (store->renames != NULL) {
-        struct sim_rename *change = store->renames;
-        store->renames = change->next;
-        if (sim_store_percent(store, lean->name_percent)) {
-            rename_settle(store, change);
-            store->stats.names_kept++;
-        } else {
-            store->stats.names_lost++;
-        }
-        free(change);
-    }
-    names_prune(store);
-    entries_free(&store->name_view);
-    for (struct sim_entry *entry = store->name_durable; entry != NULL; entry = entry->next) {
-        entry_set(&store->name_view, &entry->path, entry->node);
-    }
 }
 
 /* -- Contents ---------------------------------------------------------------------------------- */
@@ -349,8 +116,10 @@ void sim_store_write(struct sim_store *store, struct sim_node *node, uint64_t of
                      struct bytes bytes)
 {
     (void)store;
-    content_put(&node->view, offset, bytes);
-    change_add(node, false, offset, bytes);
+    if (bytes.size > 0) { /* A crash could grow the file to the end of a write of nothing. */
+        content_put(&node->view, offset, bytes);
+        change_add(node, false, offset, bytes);
+    }
 }
 
 /* What is left of a pending write that a truncation to size took effect after. */
@@ -419,6 +188,14 @@ void sim_store_write_some(struct sim_store *store, struct sim_node *node, uint64
         }
         done += piece;
     }
+}
+
+/* Zeros are what a reader sees of a hole, so to the rest of the disk they are a write of zeros. */
+struct bytes sim_store_hole(const struct sim_node *node, uint64_t offset, uint64_t size)
+{
+    uint64_t rest = offset < node->view.size ? node->view.size - offset : 0;
+    uint64_t zeros = size < rest ? size : rest;
+    return bytes_of(sim_allocate(zeros), zeros);
 }
 
 void sim_store_truncate(struct sim_store *store, struct sim_node *node, uint64_t size)
@@ -558,7 +335,7 @@ void sim_store_crash(struct sim_store *store, enum sim_crash mode)
     for (struct sim_node *node = store->nodes; node != NULL; node = node->next) {
         node_crash(store, node, &lean);
     }
-    names_crash(store, &lean);
+    sim_names_crash(store, lean.name_percent);
     sim_store_sweep(store);
     store->stats.crashes++;
 }
@@ -596,27 +373,13 @@ void sim_store_sweep(struct sim_store *store)
     for (struct sim_node *node = store->nodes; node != NULL; node = node->next) {
         node->marked = node->handles > 0;
     }
-    for (struct sim_entry *entry = store->name_view; entry != NULL; entry = entry->next) {
-        entry->node->marked = true;
-    }
-    for (struct sim_entry *entry = store->name_durable; entry != NULL; entry = entry->next) {
-        entry->node->marked = true;
-    }
-    for (struct sim_rename *change = store->renames; change != NULL; change = change->next) {
-        change->node->marked = true;
-    }
+    sim_names_sweep(store);
     nodes_free(store, false);
 }
 
 void sim_store_deinit(struct sim_store *store)
 {
-    entries_free(&store->name_view);
-    entries_free(&store->name_durable);
-    while (store->renames != NULL) {
-        struct sim_rename *change = store->renames;
-        store->renames = change->next;
-        free(change);
-    }
+    sim_names_deinit(store);
     nodes_free(store, true);
 }
 
@@ -628,7 +391,7 @@ uint64_t sim_store_used(const struct sim_store *store)
         bool named = node->handles > 0;
         for (struct sim_entry *entry = store->name_view; entry != NULL && !named;
              entry = entry->next) {
-            named = entry->node == node;
+            named = entry->link->node == node;
         }
         used += named ? node->view.size : 0;
     }

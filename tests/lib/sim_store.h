@@ -1,7 +1,8 @@
 /* sim_store: what the simulated disk holds: contents and names, each seen, pending and durable.
- * Only the parts of the simulated disk include it; the promises D1 to D5 are in sim_disk.h.
+ * Only the parts of the simulated disk include it; the promises D1 to D5 are in sim_disk.h, the
+ * calls on names in sim_names.h.
  *
- *     name_view    → node { view     } ← pending changes → { durable } ← name_durable
+ *     name_view → link → node { view } ← pending changes → { durable } node ← link ← name_durable
  *
  * A change is pending from its call to a sync, a crash, or for ever when a failed sync dropped it.
  * Nothing here fails: the caller has looked at faults and space before. */
@@ -16,8 +17,6 @@
 struct sim_path {
     char text[SIM_PATH_MAX];
 };
-struct sim_path sim_path_of(const char *path);
-struct sim_path sim_path_parent(const struct sim_path *path);
 
 struct sim_change; /* A write or truncation of a node that is not durable. */
 struct sim_rename; /* A change of names that is not durable. */
@@ -29,19 +28,27 @@ struct sim_node {
     struct sim_change *changes; /* In the order of the calls. */
     unsigned handles;           /* Open files; for the caller to count. */
     const void *lock_owner;
-    bool marked;          /* Still reachable; for sim_store_sweep. */
-    uint64_t name_number; /* Of the last change of its name that is durable. */
+    bool marked; /* Still reachable; for sim_store_sweep. */
     struct sim_node *next;
+};
+
+/* One name of a node, wherever renames have taken it. A hard link is a second one. */
+struct sim_link {
+    struct sim_node *node;
+    bool marked;          /* As of a node. */
+    uint64_t name_number; /* Of the last change of it that is durable. */
+    struct sim_link *next;
 };
 
 struct sim_entry {
     struct sim_path path;
-    struct sim_node *node;
+    struct sim_link *link;
     struct sim_entry *next;
 };
 
 struct sim_store {
     struct sim_node *nodes;
+    struct sim_link *links;
     struct sim_entry *name_view;
     struct sim_entry *name_durable;
     struct sim_rename *renames; /* In the order of the calls. */
@@ -53,19 +60,8 @@ struct sim_store {
 void sim_store_init(struct sim_store *store, uint64_t seed);
 void sim_store_deinit(struct sim_store *store);
 
-/* NULL: no such name. "/" and "." have none; ask sim_store_has_dir. */
-struct sim_node *sim_store_find(struct sim_store *store, const struct sim_path *path);
-bool sim_store_has_dir(struct sim_store *store, const struct sim_path *path);
-
-/* The parent is there and the name is not. */
-struct sim_node *sim_store_create(struct sim_store *store, const struct sim_path *path,
-                                  bool is_dir);
-void sim_store_rename(struct sim_store *store, const struct sim_path *from,
-                      const struct sim_path *to);
-void sim_store_unlink(struct sim_store *store, const struct sim_path *path);
-
-/* Makes the names of that directory durable; failed: some of them. */
-void sim_store_dir_sync(struct sim_store *store, const struct sim_path *path, bool failed);
+/* Without a name yet. */
+struct sim_node *sim_store_node_new(struct sim_store *store, bool is_dir);
 
 void sim_store_write(struct sim_store *store, struct sim_node *node, uint64_t offset,
                      struct bytes bytes);
@@ -74,6 +70,8 @@ void sim_store_write_durable(struct sim_store *store, struct sim_node *node, uin
 /* Writes each sector or not, by chance (D5). */
 void sim_store_write_some(struct sim_store *store, struct sim_node *node, uint64_t offset,
                           struct bytes bytes);
+/* Zeros for as much of the range as the file has; free their data. */
+struct bytes sim_store_hole(const struct sim_node *node, uint64_t offset, uint64_t size);
 void sim_store_truncate(struct sim_store *store, struct sim_node *node, uint64_t size);
 void sim_store_sync(struct sim_store *store, struct sim_node *node, bool failed);
 

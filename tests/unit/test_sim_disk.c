@@ -1,100 +1,12 @@
-#include "tests/lib/sim_disk.h"
+#include "tests/lib/sim_check.h"
 #include "tests/lib/test.h"
 
 #include <stdlib.h>
 
-#define SEEDS 200
-#define BLOCK 4096
-
-static struct io_file *open_file(struct sim_disk *disk, const char *path)
-{
-    struct io_file *file = NULL;
-    EXPECT_INT(io_file_open(sim_disk_io(disk), path, IO_WRITE, &file), ST_OK);
-    return file;
-}
-
-/* A file of count blocks of `byte`, durable with its name, open. */
-static struct io_file *make_file(struct sim_disk *disk, const char *path, unsigned char byte,
-                                 size_t size)
-{
-    struct io_file *file = open_file(disk, path);
-    unsigned char *data = malloc(size);
-    memset(data, byte, size);
-    EXPECT_INT(io_file_write(file, data, size, 0), ST_OK);
-    EXPECT_INT(io_file_sync(file), ST_OK);
-    EXPECT_INT(io_dir_sync(sim_disk_io(disk), "."), ST_OK);
-    free(data);
-    return file;
-}
-
-/* Counts the bytes of that value in what is durable. */
-static size_t count_raw(struct sim_disk *disk, const char *path, unsigned char byte)
-{
-    unsigned char data[4 * BLOCK];
-    size_t size = sim_disk_read_raw(disk, path, data, sizeof(data), 0);
-    size_t count = 0;
-    for (size_t i = 0; i < size; i++) {
-        count += data[i] == byte;
-    }
-    return count;
-}
-
-static bool has_name(struct sim_disk *disk, const char *dir, const char *name)
-{
-    struct io_name *names = NULL;
-    size_t count = 0;
-    EXPECT_INT(io_dir_list(sim_disk_io(disk), dir, &names, &count), ST_OK);
-    bool found = false;
-    for (size_t i = 0; i < count; i++) {
-        found |= strcmp(names[i].text, name) == 0;
-    }
-    free(names);
-    return found;
-}
-
-struct landing {
-    unsigned order[8];
-    enum status statuses[8];
-    unsigned count;
-};
-
-static void landed(struct io_write *write, enum status status)
-{
-    struct landing *landing = write->ctx;
-    landing->statuses[landing->count] = status;
-    landing->order[landing->count++] = (unsigned)(write->offset / BLOCK);
-}
-
-/* Writes of one block each, block i full of 'a' + i. */
-struct burst {
-    struct io_queue *queue;
-    struct landing landing;
-    struct io_write writes[4];
-    unsigned char data[4][BLOCK];
-};
-
-static void burst_submit(struct burst *burst, struct sim_disk *disk, struct io_file *file,
-                         bool durable)
-{
-    memset(burst, 0, sizeof(*burst));
-    EXPECT_INT(io_queue_open(sim_disk_io(disk), 4, &burst->queue), ST_OK);
-    for (unsigned i = 0; i < 4; i++) {
-        memset(burst->data[i], 'a' + (int)i, BLOCK);
-        burst->writes[i] = (struct io_write){.file = file,
-                                             .data = burst->data[i],
-                                             .size = BLOCK,
-                                             .offset = i * BLOCK,
-                                             .durable = durable,
-                                             .done = landed,
-                                             .ctx = &burst->landing};
-        EXPECT_INT(io_queue_write(burst->queue, &burst->writes[i]), ST_OK);
-    }
-}
-
 TEST(sim_disk_reads_back_what_was_written_at_any_offset)
 {
     struct sim_disk *disk = sim_disk_new(1);
-    struct io_file *file = open_file(disk, "a");
+    struct io_file *file = sim_file_open(disk, "a");
     EXPECT_INT(io_file_write(file, "hello", 5, 1000), ST_OK);
     uint64_t size;
     EXPECT_INT(io_file_size(file, &size), ST_OK);
@@ -114,63 +26,15 @@ TEST(sim_disk_reads_back_what_was_written_at_any_offset)
     sim_disk_free(disk);
 }
 
-TEST(sim_disk_answers_absent_for_names_that_are_not_there)
-{
-    struct sim_disk *disk = sim_disk_new(1);
-    struct io *io = sim_disk_io(disk);
-    struct io_file *file;
-    struct io_name *names;
-    size_t count;
-    EXPECT_INT(io_file_open(io, "a", IO_READ, &file), ST_ABSENT);
-    EXPECT_INT(io_file_open(io, "d/a", IO_WRITE, &file), ST_ABSENT);
-    EXPECT_INT(io_rename(io, "a", "b"), ST_ABSENT);
-    EXPECT_INT(io_unlink(io, "a"), ST_ABSENT);
-    EXPECT_INT(io_dir_make(io, "d/e"), ST_ABSENT);
-    EXPECT_INT(io_dir_sync(io, "d"), ST_ABSENT);
-    EXPECT_INT(io_dir_list(io, "d", &names, &count), ST_ABSENT);
-    EXPECT_INT(io_dir_make(io, "d/"), ST_OK);
-    EXPECT_INT(io_dir_make(io, "./d"), ST_OK);
-    EXPECT_INT(io_file_open(io, "d//a", IO_WRITE, &file), ST_OK);
-    EXPECT(has_name(disk, "d", "a"));
-    EXPECT(!has_name(disk, ".", "a"));
-    io_file_close(file);
-    sim_disk_free(disk);
-}
-
 /* D1 */
 TEST(sim_disk_keeps_what_was_synced_over_every_crash)
 {
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct sim_disk *disk = sim_disk_new(seed);
-        io_file_close(make_file(disk, "a", 'x', 3 * BLOCK));
+        io_file_close(sim_file_make(disk, "a", 'x', 3 * BLOCK));
         sim_disk_crash(disk);
         EXPECT_INT(sim_disk_size_raw(disk, "a"), 3 * BLOCK);
-        EXPECT_INT(count_raw(disk, "a", 'x'), 3 * BLOCK);
-        sim_disk_free(disk);
-    }
-}
-
-/* D1: also over older, unsynced writes to the same bytes, and truncations. */
-TEST(sim_disk_keeps_a_completed_durable_queue_write_over_every_crash)
-{
-    for (uint64_t seed = 0; seed < SEEDS; seed++) {
-        struct sim_disk *disk = sim_disk_new(seed);
-        struct io_file *file = make_file(disk, "a", 'x', BLOCK);
-        unsigned char old[3 * BLOCK + 100];
-        memset(old, 'o', sizeof(old));
-        EXPECT_INT(io_file_write(file, old, sizeof(old), 50), ST_OK);
-        EXPECT_INT(io_file_truncate(file, 700), ST_OK);
-        struct burst burst;
-        burst_submit(&burst, disk, file, true);
-        EXPECT_INT(io_queue_reap(burst.queue), 4);
-        sim_disk_crash(disk);
-        EXPECT_INT(sim_disk_size_raw(disk, "a"), 4 * BLOCK);
-        for (unsigned i = 0; i < 4; i++) {
-            EXPECT_INT(burst.landing.statuses[i], ST_OK);
-            EXPECT_INT(count_raw(disk, "a", (unsigned char)('a' + i)), BLOCK);
-        }
-        io_file_close(file);
-        io_queue_close(burst.queue);
+        EXPECT_INT(sim_count_raw(disk, "a", 'x'), 3 * BLOCK);
         sim_disk_free(disk);
     }
 }
@@ -181,13 +45,13 @@ TEST(sim_disk_loses_keeps_and_tears_unsynced_writes)
     unsigned whole = 0, absent = 0, part = 0, torn = 0;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct sim_disk *disk = sim_disk_new(seed);
-        struct io_file *file = make_file(disk, "a", 'x', BLOCK);
+        struct io_file *file = sim_file_make(disk, "a", 'x', BLOCK);
         unsigned char data[BLOCK];
         memset(data, 'y', BLOCK);
         EXPECT_INT(io_file_write(file, data, BLOCK, 0), ST_OK);
         sim_disk_crash(disk);
-        size_t count = count_raw(disk, "a", 'y');
-        EXPECT_INT(count + count_raw(disk, "a", 'x'), BLOCK);
+        size_t count = sim_count_raw(disk, "a", 'y');
+        EXPECT_INT(count + sim_count_raw(disk, "a", 'x'), BLOCK);
         whole += count == BLOCK;
         absent += count == 0;
         part += count > 0 && count < BLOCK && count % SIM_SECTOR_SIZE == 0;
@@ -204,7 +68,7 @@ TEST(sim_disk_reorders_unsynced_writes)
     unsigned first_on_top = 0, second_on_top = 0, second_alone = 0;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct sim_disk *disk = sim_disk_new(seed);
-        struct io_file *file = make_file(disk, "a", 'x', 2 * SIM_SECTOR_SIZE);
+        struct io_file *file = sim_file_make(disk, "a", 'x', 2 * SIM_SECTOR_SIZE);
         char data[SIM_SECTOR_SIZE];
         memset(data, '1', sizeof(data));
         EXPECT_INT(io_file_write(file, data, sizeof(data), 0), ST_OK);
@@ -215,8 +79,8 @@ TEST(sim_disk_reorders_unsynced_writes)
         struct sim_disk_stats stats;
         sim_disk_get_stats(disk, &stats);
         bool whole = stats.sectors_lost + stats.sectors_torn == 0;
-        size_t ones = count_raw(disk, "a", '1');
-        size_t twos = count_raw(disk, "a", '2');
+        size_t ones = sim_count_raw(disk, "a", '1');
+        size_t twos = sim_count_raw(disk, "a", '2');
         first_on_top += whole && ones == 2 * SIM_SECTOR_SIZE;
         second_on_top += whole && twos == SIM_SECTOR_SIZE;
         second_alone += twos == SIM_SECTOR_SIZE && ones == 0;
@@ -226,118 +90,23 @@ TEST(sim_disk_reorders_unsynced_writes)
     EXPECT(first_on_top > 5 && second_on_top > 5 && second_alone > 0);
 }
 
-/* D2: in flight, durable or not, is not completed. */
-TEST(sim_disk_may_keep_or_lose_writes_in_flight)
-{
-    unsigned kept = 0, lost = 0;
-    for (uint64_t seed = 0; seed < SEEDS; seed++) {
-        struct sim_disk *disk = sim_disk_new(seed);
-        struct io_file *file = make_file(disk, "a", 'x', 4 * BLOCK);
-        struct burst burst;
-        burst_submit(&burst, disk, file, true);
-        sim_disk_crash(disk);
-        kept += count_raw(disk, "a", 'b') == BLOCK;
-        lost += count_raw(disk, "a", 'b') == 0;
-        EXPECT_INT(io_queue_reap(burst.queue), 4);
-        EXPECT_INT(burst.landing.statuses[0], ST_IO);
-        EXPECT_INT(io_queue_reap(burst.queue), 0);
-        io_file_close(file);
-        io_queue_close(burst.queue);
-        sim_disk_free(disk);
-    }
-    EXPECT(kept > 5 && lost > 5);
-}
-
-/* D1, D2 */
-TEST(sim_disk_keeps_each_unsynced_name_or_not_and_synced_names_always)
-{
-    unsigned created = 0, renamed = 0, unlinked = 0;
-    for (uint64_t seed = 0; seed < SEEDS; seed++) {
-        struct sim_disk *disk = sim_disk_new(seed);
-        struct io *io = sim_disk_io(disk);
-        io_file_close(make_file(disk, "from", 'f', 10));
-        io_file_close(make_file(disk, "to", 't', 10));
-        io_file_close(make_file(disk, "gone", 'g', 10));
-        struct io_file *file = open_file(disk, "new");
-        EXPECT_INT(io_file_write(file, "n", 1, 0), ST_OK);
-        EXPECT_INT(io_file_sync(file), ST_OK);
-        io_file_close(file);
-        EXPECT_INT(io_rename(io, "from", "to"), ST_OK);
-        EXPECT_INT(io_unlink(io, "gone"), ST_OK);
-        bool sync = seed % 4 == 0;
-        EXPECT(!sync || io_dir_sync(io, ".") == ST_OK);
-        sim_disk_crash(disk);
-        bool is_renamed = !has_name(disk, ".", "from");
-        EXPECT(has_name(disk, ".", "to"));
-        EXPECT_INT(count_raw(disk, "to", is_renamed ? 'f' : 't'), 10);
-        EXPECT(!sync || (is_renamed && has_name(disk, ".", "new") && !has_name(disk, ".", "gone")));
-        created += !sync && has_name(disk, ".", "new");
-        renamed += !sync && is_renamed;
-        unlinked += !sync && !has_name(disk, ".", "gone");
-        sim_disk_free(disk);
-    }
-    EXPECT(created > 20 && created < 130);
-    EXPECT(renamed > 20 && renamed < 130);
-    EXPECT(unlinked > 20 && unlinked < 130);
-}
-
-TEST(sim_disk_renames_across_directories_durably_after_both_syncs)
-{
-    unsigned early = 0;
-    for (uint64_t seed = 0; seed < SEEDS; seed++) {
-        struct sim_disk *disk = sim_disk_new(seed);
-        struct io *io = sim_disk_io(disk);
-        EXPECT_INT(io_dir_make(io, "/p"), ST_OK);
-        EXPECT_INT(io_dir_make(io, "/q"), ST_OK);
-        EXPECT_INT(io_dir_sync(io, "/"), ST_OK);
-        io_file_close(open_file(disk, "/p/a"));
-        EXPECT_INT(io_dir_sync(io, "/p"), ST_OK);
-        EXPECT_INT(io_rename(io, "/p/a", "/q/b"), ST_OK);
-        EXPECT_INT(io_dir_sync(io, "/q"), ST_OK);
-        bool both = seed % 2 == 0;
-        EXPECT(!both || io_dir_sync(io, "/p") == ST_OK);
-        sim_disk_crash(disk);
-        EXPECT(has_name(disk, "/p", "a") != has_name(disk, "/q", "b"));
-        EXPECT(!both || has_name(disk, "/q", "b"));
-        early += !both && has_name(disk, "/q", "b");
-        sim_disk_free(disk);
-    }
-    EXPECT(early > 10 && early < 90);
-}
-
-TEST(sim_disk_loses_a_directory_that_was_not_synced_with_all_in_it)
-{
-    struct sim_disk *disk = sim_disk_new(3);
-    struct io *io = sim_disk_io(disk);
-    sim_disk_set_crash(disk, SIM_CRASH_LOSE_ALL);
-    EXPECT_INT(io_dir_make(io, "/p"), ST_OK);
-    io_file_close(open_file(disk, "/p/a"));
-    EXPECT_INT(io_dir_sync(io, "/p"), ST_OK);
-    sim_disk_crash(disk);
-    struct io_file *file;
-    EXPECT_INT(io_file_open(io, "/p/a", IO_READ, &file), ST_ABSENT);
-    EXPECT_INT(io_dir_make(io, "/p"), ST_OK);
-    EXPECT(!has_name(disk, "/p", "a"));
-    sim_disk_free(disk);
-}
-
 TEST(sim_disk_crash_modes_lose_all_or_keep_all)
 {
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct sim_disk *disk = sim_disk_new(seed);
         sim_disk_set_crash(disk, SIM_CRASH_LOSE_ALL);
-        struct io_file *file = make_file(disk, "a", 'x', BLOCK);
+        struct io_file *file = sim_file_make(disk, "a", 'x', BLOCK);
         EXPECT_INT(io_file_write(file, "yyyy", 4, 100), ST_OK);
         sim_disk_crash(disk);
-        EXPECT_INT(count_raw(disk, "a", 'x'), BLOCK);
+        EXPECT_INT(sim_count_raw(disk, "a", 'x'), BLOCK);
         io_file_close(file);
         sim_disk_set_crash(disk, SIM_CRASH_KEEP_ALL);
-        file = open_file(disk, "a");
+        file = sim_file_open(disk, "a");
         EXPECT_INT(io_file_write(file, "yyyy", 4, 100), ST_OK);
         EXPECT_INT(io_file_write(file, "zz", 2, 101), ST_OK);
         sim_disk_crash(disk);
-        EXPECT_INT(count_raw(disk, "a", 'z'), 2);
-        EXPECT_INT(count_raw(disk, "a", 'y'), 2);
+        EXPECT_INT(sim_count_raw(disk, "a", 'z'), 2);
+        EXPECT_INT(sim_count_raw(disk, "a", 'y'), 2);
         io_file_close(file);
         sim_disk_free(disk);
     }
@@ -346,10 +115,10 @@ TEST(sim_disk_crash_modes_lose_all_or_keep_all)
 TEST(sim_disk_answers_io_on_files_and_queues_from_before_a_crash)
 {
     struct sim_disk *disk = sim_disk_new(1);
-    struct io_file *file = make_file(disk, "a", 'x', BLOCK);
+    struct io_file *file = sim_file_make(disk, "a", 'x', BLOCK);
     EXPECT_INT(io_file_lock(file), ST_OK);
     struct burst burst;
-    burst_submit(&burst, disk, file, true);
+    burst_write(&burst, disk, file, true);
     sim_disk_hold(disk, true);
     sim_disk_crash(disk);
     uint64_t size;
@@ -361,12 +130,13 @@ TEST(sim_disk_answers_io_on_files_and_queues_from_before_a_crash)
     EXPECT_INT(io_file_sync(file), ST_IO);
     EXPECT_INT(io_file_prepare(file, 10), ST_IO);
     EXPECT_INT(io_file_truncate(file, 10), ST_IO);
+    EXPECT_INT(io_file_punch(file, 0, 10), ST_IO);
     EXPECT_INT(io_file_lock(file), ST_IO);
     EXPECT_INT(io_queue_reap(burst.queue), 4);
-    EXPECT_INT(io_queue_write(burst.queue, &burst.writes[0]), ST_OK);
+    EXPECT_INT(io_queue_write(burst.queue, &burst.requests[0]), ST_OK);
     EXPECT_INT(io_queue_reap(burst.queue), 1);
     EXPECT_INT(burst.landing.statuses[4], ST_IO);
-    struct io_file *again = open_file(disk, "a");
+    struct io_file *again = sim_file_open(disk, "a");
     EXPECT_INT(io_file_lock(again), ST_OK);
     io_file_close(file);
     io_file_close(again);
@@ -380,7 +150,7 @@ TEST(sim_disk_drops_dirty_data_for_good_when_a_sync_fails)
     unsigned dropped = 0;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct sim_disk *disk = sim_disk_new(seed);
-        struct io_file *file = make_file(disk, "a", 'x', 10);
+        struct io_file *file = sim_file_make(disk, "a", 'x', 10);
         EXPECT_INT(io_file_write(file, "yyyyyyyyyy", 10, 0), ST_OK);
         sim_disk_fail_after(disk, 1, ST_IO);
         EXPECT_INT(io_file_sync(file), ST_IO);
@@ -389,10 +159,10 @@ TEST(sim_disk_drops_dirty_data_for_good_when_a_sync_fails)
         EXPECT_INT(io_file_read(file, data, 10, 0, &got), ST_OK);
         EXPECT(memcmp(data, "yyyyyyyyyy", 10) == 0);
         EXPECT_INT(io_file_sync(file), ST_OK);
-        dropped += count_raw(disk, "a", 'x') == 10;
+        dropped += sim_count_raw(disk, "a", 'x') == 10;
         EXPECT_INT(io_file_write(file, "zz", 2, 0), ST_OK);
         EXPECT_INT(io_file_sync(file), ST_OK);
-        EXPECT_INT(count_raw(disk, "a", 'z'), 2);
+        EXPECT_INT(sim_count_raw(disk, "a", 'z'), 2);
         io_file_close(file);
         sim_disk_free(disk);
     }
@@ -402,10 +172,10 @@ TEST(sim_disk_drops_dirty_data_for_good_when_a_sync_fails)
 static uint64_t checksum_of_a_life(uint64_t seed)
 {
     struct sim_disk *disk = sim_disk_new(seed);
-    struct io_file *file = make_file(disk, "a", 'x', 4 * BLOCK);
+    struct io_file *file = sim_file_make(disk, "a", 'x', 4 * BLOCK);
     struct burst burst;
     sim_disk_set_reap(disk, SIM_REAP_SOME);
-    burst_submit(&burst, disk, file, false);
+    burst_write(&burst, disk, file, false);
     unsigned reaped = io_queue_reap(burst.queue);
     sim_disk_crash(disk);
     uint64_t sum = reaped;
@@ -437,7 +207,7 @@ TEST(sim_disk_may_write_some_of_a_failed_write)
     unsigned some = 0;
     for (uint64_t seed = 0; seed < 50; seed++) {
         struct sim_disk *disk = sim_disk_new(seed);
-        struct io_file *file = make_file(disk, "a", 'x', BLOCK);
+        struct io_file *file = sim_file_make(disk, "a", 'x', BLOCK);
         unsigned char data[BLOCK];
         memset(data, 'y', BLOCK);
         sim_disk_fail_after(disk, 2, ST_IO);
@@ -445,7 +215,7 @@ TEST(sim_disk_may_write_some_of_a_failed_write)
         EXPECT_INT(io_file_write(file, data, BLOCK, 0), ST_IO);
         EXPECT_INT(sim_disk_faults_met(disk), 1);
         EXPECT_INT(io_file_sync(file), ST_OK);
-        size_t count = count_raw(disk, "a", 'y');
+        size_t count = sim_count_raw(disk, "a", 'y');
         some += count > 0 && count < BLOCK;
         io_file_close(file);
         sim_disk_free(disk);
@@ -458,8 +228,8 @@ TEST(sim_disk_full_refuses_growth_and_allows_overwrites)
     struct sim_disk *disk = sim_disk_new(1);
     struct io *io = sim_disk_io(disk);
     sim_disk_set_space(disk, 10000);
-    struct io_file *a = open_file(disk, "a");
-    struct io_file *b = open_file(disk, "b");
+    struct io_file *a = sim_file_open(disk, "a");
+    struct io_file *b = sim_file_open(disk, "b");
     unsigned char data[BLOCK] = {1};
     EXPECT_INT(io_file_prepare(a, 8000), ST_OK);
     EXPECT_INT(sim_disk_used(disk), 8000);
@@ -483,83 +253,95 @@ TEST(sim_disk_full_refuses_growth_and_allows_overwrites)
 TEST(sim_disk_prepares_zeros_durably)
 {
     struct sim_disk *disk = sim_disk_new(1);
-    struct io_file *file = make_file(disk, "a", 'x', 100);
+    struct io_file *file = sim_file_make(disk, "a", 'x', 100);
     EXPECT_INT(io_file_prepare(file, BLOCK), ST_OK);
     sim_disk_crash(disk);
     EXPECT_INT(sim_disk_size_raw(disk, "a"), BLOCK);
-    EXPECT_INT(count_raw(disk, "a", 0), BLOCK);
+    EXPECT_INT(sim_count_raw(disk, "a", 0), BLOCK);
     io_file_close(file);
     sim_disk_free(disk);
 }
 
-TEST(sim_disk_reaps_in_order_reversed_shuffled_or_in_part)
+static bool holds(struct io_file *file, uint64_t offset, size_t size, unsigned char byte)
 {
-    struct sim_disk *disk = sim_disk_new(5);
-    struct io_file *file = make_file(disk, "a", 'x', BLOCK);
-    struct burst burst;
-    burst_submit(&burst, disk, file, true);
-    EXPECT_INT(io_queue_write(burst.queue, &burst.writes[0]), ST_LIMIT);
-    EXPECT_INT(burst.landing.count, 0);
-    EXPECT_INT(count_raw(disk, "a", 'b'), 0);
-    EXPECT_INT(io_queue_reap(burst.queue), 4);
-    for (unsigned i = 0; i < 4; i++) {
-        EXPECT_INT(burst.landing.order[i], i);
+    unsigned char data[4 * BLOCK];
+    size_t got = 0;
+    EXPECT_INT(io_file_read(file, data, size, offset, &got), ST_OK);
+    bool same = got == size;
+    for (size_t i = 0; i < got; i++) {
+        same &= data[i] == byte;
     }
-    io_queue_close(burst.queue);
-    sim_disk_set_reap(disk, SIM_REAP_REVERSED);
-    burst_submit(&burst, disk, file, true);
-    EXPECT_INT(io_queue_reap(burst.queue), 4);
-    EXPECT_INT(burst.landing.order[0], 3);
-    EXPECT_INT(burst.landing.order[3], 0);
-    io_queue_close(burst.queue);
-    unsigned firsts = 0, parts = 0;
-    for (unsigned round = 0; round < 50; round++) {
-        sim_disk_set_reap(disk, round % 2 == 0 ? SIM_REAP_SHUFFLED : SIM_REAP_SOME);
-        burst_submit(&burst, disk, file, true);
-        unsigned reaped = io_queue_reap(burst.queue);
-        EXPECT(round % 2 == 0 ? reaped == 4 : reaped >= 1);
-        parts += reaped < 4;
-        firsts |= 1u << burst.landing.order[0];
-        io_queue_close(burst.queue);
-        EXPECT_INT(burst.landing.count, reaped); /* A close calls nobody. */
-    }
-    EXPECT_INT(firsts, 15);
-    EXPECT(parts > 5);
-    io_file_close(file);
-    sim_disk_free(disk);
+    return same;
 }
 
-TEST(sim_disk_held_completes_only_what_is_released)
+/* D1, D2 */
+TEST(sim_disk_punches_zeros_that_last_after_a_sync)
 {
-    struct sim_disk *disk = sim_disk_new(5);
-    struct io_file *file = make_file(disk, "a", 'x', BLOCK);
-    struct burst burst;
-    sim_disk_hold(disk, true);
-    burst_submit(&burst, disk, file, true);
-    EXPECT_INT(io_queue_reap(burst.queue), 0);
-    EXPECT_INT(sim_disk_in_flight(disk), 4);
-    EXPECT(sim_disk_release(disk, 2, ST_OK));
-    EXPECT(sim_disk_release(disk, 2, ST_IO)); /* Now block 3. */
-    EXPECT(!sim_disk_release(disk, 2, ST_OK));
-    EXPECT_INT(io_queue_reap(burst.queue), 2);
-    EXPECT_INT(burst.landing.order[0], 2);
-    EXPECT_INT(burst.landing.statuses[0], ST_OK);
-    EXPECT_INT(burst.landing.statuses[1], ST_IO);
-    EXPECT_INT(count_raw(disk, "a", 'c'), BLOCK);
-    EXPECT_INT(count_raw(disk, "a", 'a'), 0);
-    sim_disk_hold(disk, false);
-    EXPECT_INT(io_queue_reap(burst.queue), 2);
+    unsigned kept = 0, lost = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_disk *disk = sim_disk_new(seed);
+        struct io_file *file = sim_file_make(disk, "a", 'x', 3 * BLOCK);
+        EXPECT_INT(io_file_punch(file, BLOCK - 10, 20), ST_OK);
+        EXPECT_INT(io_file_sync(file), ST_OK);
+        EXPECT_INT(io_file_punch(file, 2 * BLOCK, 100 * BLOCK), ST_OK);
+        EXPECT_INT(io_file_punch(file, 50 * BLOCK, BLOCK), ST_OK);
+        uint64_t size;
+        EXPECT_INT(io_file_size(file, &size), ST_OK);
+        EXPECT_INT(size, 3 * BLOCK);
+        EXPECT(holds(file, 0, BLOCK - 10, 'x') && holds(file, BLOCK - 10, 20, 0));
+        EXPECT(holds(file, BLOCK + 10, BLOCK - 10, 'x') && holds(file, 2 * BLOCK, BLOCK, 0));
+        sim_disk_crash(disk);
+        io_file_close(file);
+        size_t zeros = sim_count_raw(disk, "a", 0);
+        EXPECT_INT(zeros + sim_count_raw(disk, "a", 'x'), 3 * BLOCK);
+        EXPECT(zeros >= 20);
+        kept += zeros == BLOCK + 20;
+        lost += zeros == 20;
+        sim_disk_free(disk);
+    }
+    EXPECT(kept > 5 && lost > 5);
+}
+
+/* D5 */
+TEST(sim_disk_may_punch_some_of_a_failed_punch)
+{
+    unsigned some = 0;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct sim_disk *disk = sim_disk_new(seed);
+        struct io_file *file = sim_file_make(disk, "a", 'x', BLOCK);
+        sim_disk_fail_after(disk, 1, ST_IO);
+        EXPECT_INT(io_file_punch(file, 0, BLOCK), ST_IO);
+        EXPECT_INT(io_file_sync(file), ST_OK);
+        size_t zeros = sim_count_raw(disk, "a", 0);
+        some += zeros > 0 && zeros < BLOCK;
+        io_file_close(file);
+        sim_disk_free(disk);
+    }
+    EXPECT(some > 30);
+}
+
+TEST(sim_disk_that_is_poor_knows_no_holes_and_no_links)
+{
+    struct sim_disk *disk = sim_disk_new(1);
+    struct io *io = sim_disk_io(disk);
+    sim_disk_set_poor(disk, true);
+    struct io_file *file = sim_file_make(disk, "a", 'x', BLOCK);
+    EXPECT_INT(io_file_punch(file, 0, BLOCK), ST_OK);
+    EXPECT(holds(file, 0, BLOCK, 'x'));
+    bool linked = true;
+    EXPECT_INT(io_link(io, "a", "b", &linked), ST_OK);
+    EXPECT(!linked && !sim_has_name(disk, ".", "b"));
+    EXPECT_INT(io_link(io, "c", "b", &linked), ST_ABSENT);
     io_file_close(file);
-    io_queue_close(burst.queue);
     sim_disk_free(disk);
 }
 
 TEST(sim_disk_corrupts_every_byte_and_fills_beyond_the_end)
 {
     struct sim_disk *disk = sim_disk_new(1);
-    struct io_file *file = make_file(disk, "a", 'x', 100);
+    struct io_file *file = sim_file_make(disk, "a", 'x', 100);
     sim_disk_corrupt(disk, "a", 10, 20);
-    EXPECT_INT(count_raw(disk, "a", 'x'), 80);
+    EXPECT_INT(sim_count_raw(disk, "a", 'x'), 80);
     sim_disk_corrupt(disk, "a", 99, 20);
     EXPECT_INT(sim_disk_size_raw(disk, "a"), 100);
     sim_disk_fill(disk, "a", 200, bytes_of("old", 3));
@@ -576,8 +358,8 @@ TEST(sim_disk_corrupts_every_byte_and_fills_beyond_the_end)
 TEST(sim_disk_locks_a_file_for_one_handle)
 {
     struct sim_disk *disk = sim_disk_new(1);
-    struct io_file *a = open_file(disk, "a");
-    struct io_file *b = open_file(disk, "a");
+    struct io_file *a = sim_file_open(disk, "a");
+    struct io_file *b = sim_file_open(disk, "a");
     EXPECT_INT(io_file_lock(a), ST_OK);
     EXPECT_INT(io_file_lock(b), ST_BUSY);
     io_file_close(a);
