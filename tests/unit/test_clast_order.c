@@ -437,7 +437,7 @@ TEST(clast_in_order_wastes_little)
         }
         size_t cost = KEY_SIZE + 1 + 2 + (i == 1);
         double full = (double)clast.count * (double)cost / (double)clast_memory(&clast);
-        if (full < (grows ? 0.95 : 0.76)) {
+        if (full < (grows ? 0.95 : 0.75)) {
             test_fail(__FILE__, __LINE__, "order %zu: %.3f full", i, full);
         }
         EXPECT(clast_check(&clast));
