@@ -1,12 +1,13 @@
 # Basin. Verbs:
 #   make run           install what is missing, build, start the server on its embedded default
 #   make test          install what is missing, run everything that must pass
-#   make all           build build/$(MODE)/basin-server          (MODE=release, asan or tsan)
+#   make all           build build/$(MODE)/basin-server and basin-check (MODE=release, asan or tsan)
 #   make check         fast: unit and fault tests of one mode
 #   make asan | tsan   check, in that mode
 #   make redis-tests   sentences and real clients against a real server
 #   make differential  seeded command streams against redis-server and Basin
 #   make crash         thousands of kill -9 rounds, some with redis-server as model (ROUNDS=n)
+#   make sim           the engine on a simulated disk against a model  (SECONDS=n, ROUNDS=n, SEED=n)
 #   make fuzz          clang's fuzzer on parser, records, values  (SECONDS_EACH=n)
 #   make bench         side by side with redis-server: tables and plots in bench/out
 #   make lint          formatting, include layers, warnings of gcc and clang, cppcheck
@@ -40,6 +41,7 @@ SERVER_LIBS := -levent_core -llzf $(ENGINE_LIBS)
 ENGINE_SOURCES := $(wildcard engine/*.c engine/*/*.c)
 RESP_SOURCES := $(wildcard resp/*.c)
 SERVER_SOURCES := $(filter-out src/main.c,$(wildcard src/*.c src/*/*.c))
+CHECK_SOURCES := $(wildcard check/*.c)
 TESTLIB_SOURCES := $(wildcard tests/lib/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c tests/fault/test_*.c)
 
@@ -51,7 +53,7 @@ TEST_PACKAGES := $(BUILD_PACKAGES) libhiredis-dev redis-server redis-tools pytho
                  python3-redis e2fsprogs
 
 .PHONY: all
-all: $(OUT)/basin-server
+all: $(OUT)/basin-server $(OUT)/basin-check
 
 .PHONY: run
 run:
@@ -85,6 +87,10 @@ $(OUT)/basin-server: $(OUT)/src/main.o $(OUT)/libserver.a $(OUT)/libresp.a $(OUT
 	@echo "  LD $(MODE) $(notdir $@)"
 	@$(CC) $(LDFLAGS) $(LINK_SERVER_$(MODE)) $^ $(SERVER_LIBS) -o $@
 
+$(OUT)/basin-check: $(call object,$(CHECK_SOURCES)) $(OUT)/libbasin.a
+	@echo "  LD $(MODE) $(notdir $@)"
+	@$(CC) $(LDFLAGS) $^ $(ENGINE_LIBS) -o $@
+
 # A unit test is linked with everything below the server; those named test_src_* with the server too.
 $(OUT)/tests/unit/test_src_%: $(OUT)/tests/unit/test_src_%.o $(OUT)/libserver.a $(OUT)/libtest.a \
                               $(OUT)/libresp.a $(OUT)/libbasin.a
@@ -111,13 +117,20 @@ $(DIFFERENTIAL): $(call object,$(wildcard redis-tests/differential/*.c)) $(REDIS
 	@echo "  LD $(MODE) $(notdir $@)"
 	@$(CC) $(LDFLAGS) $^ -lm -o $@
 
-CRASH_PROGRAMS := $(addprefix $(OUT)/tests/crash/,crash shadow damage full_disk)
+CRASH_PROGRAMS := $(addprefix $(OUT)/tests/crash/,crash shadow damage strata_damage full_disk)
 $(OUT)/tests/crash/crash: $(call object,$(wildcard tests/crash/crash_*.c) tests/crash/loop_disk.c)
 $(OUT)/tests/crash/damage: $(call object,tests/crash/ledger.c) $(OUT)/libtest.a
+$(OUT)/tests/crash/strata_damage: $(call object,tests/crash/ledger.c) $(OUT)/libtest.a
 $(OUT)/tests/crash/full_disk: $(call object,tests/crash/ledger.c tests/crash/loop_disk.c) $(OUT)/libtest.a
 $(CRASH_PROGRAMS): %: %.o $(REDIS_TEST_LIB) $(OUT)/libresp.a $(OUT)/libbasin.a
 	@echo "  LD $(MODE) $(notdir $@)"
 	@$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter %.a,$^) $(ENGINE_LIBS) -lhiredis -o $@
+
+# The model test: the engine alone, on the simulated disk.
+MODEL := $(OUT)/tests/model/model
+$(MODEL): $(call object,$(wildcard tests/model/*.c)) $(OUT)/libtest.a $(OUT)/libbasin.a
+	@echo "  LD $(MODE) $(notdir $@)"
+	@$(CC) $(LDFLAGS) $^ $(ENGINE_LIBS) -o $@
 
 $(OUT)/tests/example/embed: $(OUT)/tests/example/embed.o $(OUT)/libbasin.a
 	@echo "  LD $(MODE) $(notdir $@)"
@@ -156,9 +169,9 @@ test:
 
 # All that make test runs, in this mode.
 .PHONY: programs
-programs: all $(UNIT_PROGRAMS) $(OUT)/tests/example/embed $(REDIS_TESTS) $(CRASH_PROGRAMS) $(DIFFERENTIAL)
+programs: all $(UNIT_PROGRAMS) $(OUT)/tests/example/embed $(REDIS_TESTS) $(CRASH_PROGRAMS) $(MODEL) $(DIFFERENTIAL)
 
-.PHONY: redis-tests differential crash
+.PHONY: redis-tests differential crash sim
 redis-tests: all $(REDIS_TESTS)
 	@for program in $(REDIS_TESTS); do $$program || exit 1; done
 	redis-tests/clients/run.sh
@@ -167,6 +180,9 @@ differential: all $(DIFFERENTIAL)
 crash: all $(CRASH_PROGRAMS)
 	$(OUT)/tests/crash/crash --rounds $(or $(ROUNDS),2000)
 	$(OUT)/tests/crash/shadow --rounds $(or $(ROUNDS),500)
+sim: $(MODEL)
+	$(MODEL) --seconds $(or $(SECONDS),3600) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
+	$(MODEL) --sweep 1 --rounds $(or $(SWEEPS),20) $(if $(SEED),--seed $(SEED))
 
 .PHONY: fuzz
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -198,6 +214,7 @@ coverage:
 .PHONY: install
 install: all
 	install -D -m 755 $(OUT)/basin-server $(DESTDIR)$(PREFIX)/bin/basin-server
+	install -D -m 755 $(OUT)/basin-check $(DESTDIR)$(PREFIX)/bin/basin-check
 
 .PHONY: clean format
 clean:
@@ -215,7 +232,7 @@ lint:
 	    clang -std=gnu2x -D_GNU_SOURCE -I. -Wall -Wextra -Werror -Wshadow -Wno-unused-parameter -fsyntax-only $$file || exit 1; \
 	done
 	cppcheck --quiet --enable=warning,portability --suppressions-list=.ci/cppcheck --std=c11 \
-	    --error-exitcode=1 -I. $$(git ls-files 'engine/*.c' 'resp/*.c' 'src/*.c')
+	    --error-exitcode=1 -I. $$(git ls-files 'check/*.c' 'engine/*.c' 'resp/*.c' 'src/*.c')
 
 -include $(shell find build/$(MODE) -name '*.d' 2>/dev/null)
 .SECONDARY:

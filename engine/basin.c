@@ -2,14 +2,19 @@
 
 #include "engine/base/check.h"
 #include "engine/base/log.h"
+#include "engine/compact/compact.h"
 #include "engine/replay/replay.h"
+#include "engine/settle/settle.h"
 #include "engine/txn/txn_private.h"
 
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+static_assert(BASIN_PARTITIONS == PARTITION_COUNT, "what callers are told is what there is");
+
 #define LOCK_NAME "LOCK"
+#define LOADER_THREADS 16
 
 struct basin_options basin_options_default(void)
 {
@@ -20,6 +25,7 @@ struct basin_options basin_options_default(void)
         .rotate_ms = 0,
         .unflushed_max = 64ull << 20,
         .flushes_max = 4,
+        .settle_log = 64ull << 20,
         .road = IO_ROAD_AUTO,
         .limits = {.list_max_listpack_size = -2,
                    .hash_max_listpack_entries = 512,
@@ -31,7 +37,25 @@ struct basin_options basin_options_default(void)
                    .zset_max_listpack_value = 64,
                    .stream_node_max_bytes = 4096,
                    .stream_node_max_entries = 100},
+        .memory = {.samples = 5, .lfu_log_factor = 10, .lfu_decay_minutes = 1},
     };
+}
+
+static void rule_fill(struct evict_rule *rule, enum evict_policy policy,
+                      const struct basin_memory *memory)
+{
+    atomic_store(&rule->policy, policy);
+    atomic_store(&rule->samples, memory->samples);
+    atomic_store(&rule->lfu_log_factor, memory->lfu_log_factor);
+    atomic_store(&rule->lfu_decay_minutes, memory->lfu_decay_minutes);
+}
+
+static void rule_set(struct basin *basin, const struct basin_memory *memory)
+{
+    rule_fill(&basin->rule, memory->policy, memory);
+    /* What is on disk may leave memory whatever the policy; only the marks of use are the same. */
+    bool counts = (memory->policy & EVICT_ORDER_MASK) == EVICT_LFU;
+    rule_fill(&basin->disk_rule, counts ? EVICT_LFU : EVICT_LRU, memory);
 }
 
 /* -- Open and close -------------------------------------------------------------------------- */
@@ -100,6 +124,7 @@ static enum status shards_open(struct basin *basin)
     }
     for (unsigned i = 0; i < count; i++) {
         enum status status = shard_init(&basin->shards[i], i);
+        basin->shards[i].settles = basin->settles;
         if (status != ST_OK) {
             return status;
         }
@@ -113,21 +138,76 @@ static enum status shards_open(struct basin *basin)
         basin->namespaces[i] = basin->manifest.namespaces[i];
     }
     basin->next_namespace = basin->manifest.next_namespace;
+    basin->next_clast = basin->manifest.next_clast;
     return ST_OK;
 }
 
 static void wake_waiting(void *ctx)
 {
-    struct basin *basin = ctx;
-    pthread_mutex_lock(&basin->waiting_mutex);
-    struct txn *txn = basin->waiting_first;
-    basin->waiting_first = NULL;
-    while (txn != NULL) {
-        struct txn *next = txn->waiting_next;
-        txn->wake(txn->ctx);
-        txn = next;
+    store_wake_waiting(ctx);
+}
+
+/* Files that no manifest names: of rounds and merges that a crash ended. */
+static enum status leftovers_remove(struct basin *basin, const char *path)
+{
+    struct io_name *names = NULL;
+    size_t count = 0;
+    enum status status = io_dir_list(basin->io, path, &names, &count);
+    for (size_t i = 0; i < count && status == ST_OK; i++) {
+        unsigned id = 0;
+        char suffix[16] = "";
+        bool ours = sscanf(names[i].text, "%8x.%15s", &id, suffix) == 2 &&
+                    (strcmp(suffix, "tmp") == 0 || strcmp(suffix, "stratum") == 0);
+        bool named =
+            strcmp(suffix, "stratum") == 0 && manifest_find(&basin->manifest, (uint32_t)id) != NULL;
+        if (ours && !named) {
+            char file[4096];
+            snprintf(file, sizeof(file), "%.3900s/%s", path, names[i].text);
+            status = io_unlink(basin->io, file);
+        }
     }
-    pthread_mutex_unlock(&basin->waiting_mutex);
+    free(names);
+    return status;
+}
+
+/* Opens the files that the manifest names and gives each partition its stack. */
+static enum status strata_open(struct basin *basin)
+{
+    const struct manifest *manifest = &basin->manifest;
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/strata", basin->dir);
+    enum status status = io_dir_make(basin->io, path);
+    if (status == ST_OK) {
+        status = io_dir_sync(basin->io, basin->dir);
+    }
+    if (status == ST_OK) {
+        status = leftovers_remove(basin, path);
+    }
+    for (size_t i = 0; i < manifest->stratum_count && status == ST_OK; i++) {
+        uint32_t id = manifest->strata[i].id;
+        struct stratum *stratum = NULL;
+        status = stratum_open(basin->io, basin->dir, store_id(basin), id,
+                              manifest_uses_run(manifest, id), &stratum);
+        if (status == ST_OK) {
+            status = strata_add(&basin->strata, stratum);
+        }
+        if (status == ST_ABSENT) {
+            log_line(LOG_WARNING,
+                     "%s/%08x.stratum is missing: restore it (or the whole directory) from a "
+                     "backup; basin-check --repair saves the rest",
+                     path, id);
+            status = ST_CORRUPT;
+        }
+    }
+    for (size_t i = manifest->run_count; i > 0 && status == ST_OK; i--) {
+        const struct manifest_run *run = &manifest->runs[i - 1];
+        struct stratum *stratum = strata_get(&basin->strata, run->stratum);
+        for (unsigned p = run->first; p <= run->last && status == ST_OK; p++) {
+            status = stack_push(&basin->stacks[p], stratum);
+        }
+        stratum_unref(stratum);
+    }
+    return status;
 }
 
 static enum status log_open(struct basin *basin, const struct basin_options *options)
@@ -146,11 +226,18 @@ static enum status log_open(struct basin *basin, const struct basin_options *opt
     struct wlog_history history = {
         .generations = manifest->generations,
         .generation_count = manifest->generation_count,
-        .store_id = (uint32_t)hash_checksum(bytes_of(&manifest->secret, sizeof(manifest->secret))),
+        .store_id = store_id(basin),
         .trim_lsn = manifest->trim_lsn,
         .durable_lsn = manifest->durable_lsn,
     };
-    enum status status = wlog_open(&log_options, &history, &basin->log);
+    enum status status = strata_open(basin);
+    if (status == ST_OK) {
+        for (unsigned i = 0; i < BASIN_DATABASES; i++) {
+            store_count_keys(basin, i);
+        }
+        status = wlog_open(&log_options, &history, &basin->log);
+    }
+    atomic_store(&basin->settled_lsn, manifest->trim_lsn);
     uint64_t end_lsn = 0;
     if (status == ST_OK) {
         status = replay_run(basin, options->replay_threads, &end_lsn);
@@ -168,6 +255,7 @@ static enum status log_open(struct basin *basin, const struct basin_options *opt
     if (status != ST_OK) {
         return status;
     }
+    inventory_take(basin);
     wlog_set_waker(basin->log, wake_waiting, basin);
     return wlog_start(basin->log, manifest->generations[manifest->generation_count - 1].number,
                       end_lsn);
@@ -175,8 +263,16 @@ static enum status log_open(struct basin *basin, const struct basin_options *opt
 
 static void basin_release(struct basin *basin)
 {
+    compactor_free(basin->compactor);
+    settler_free(basin->settler);
     loader_free(basin->loader);
     wlog_close(basin->log);
+    for (unsigned p = 0; p < PARTITION_COUNT; p++) {
+        stack_deinit(&basin->stacks[p]);
+    }
+    strata_deinit(&basin->strata);
+    pthread_mutex_destroy(&basin->manifest_mutex);
+    inventory_deinit(&basin->inventory);
     if (basin->shards != NULL) {
         for (unsigned p = 0; p < PARTITION_COUNT; p++) {
             struct memtable *table = &basin->tables[p];
@@ -214,15 +310,23 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
         return ST_NOMEM;
     }
     pthread_mutex_init(&basin->waiting_mutex, NULL);
+    pthread_mutex_init(&basin->manifest_mutex, NULL);
+    inventory_init(&basin->inventory);
+    strata_init(&basin->strata, 0);
+    basin->settle_log = options->settle_log;
     basin->memory_only = options->memory_only;
+    basin->replay_looks = options->replay_looks;
     basin->sync = options->sync;
     basin->limits = options->limits;
+    basin->memory_max = UINT64_MAX;
+    rule_set(basin, &options->memory);
     basin->io = options->io;
     enum status status = ST_OK;
     if (basin->io == NULL) {
         status = io_new(options->road, &basin->io);
         basin->owns_io = status == ST_OK;
     }
+    basin->opened_ms = status == ST_OK ? io_wall_ms(basin->io) : 0;
     basin->dir = strdup(options->dir != NULL ? options->dir : ".");
     if (status == ST_OK && basin->dir == NULL) {
         status = ST_NOMEM;
@@ -236,13 +340,32 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
     if (status == ST_OK) {
         basin->limits.hash_seed =
             hash_key(&basin->manifest.secret, UINT32_MAX, bytes_of_text("elements of values"));
+        basin->strata.long_key_seed =
+            hash_key(&basin->manifest.secret, UINT32_MAX, bytes_of_text("keys too long for rows"));
+        /* A store that has strata goes on with them. */
+        if (basin->settle_log == 0 && basin->manifest.stratum_count > 0) {
+            basin->settle_log = basin_options_default().settle_log;
+        }
+        basin->settles = !basin->memory_only && basin->settle_log > 0;
         status = shards_open(basin);
+    }
+    if (status == ST_OK) {
+        basin->memory_fixed = sizeof(*basin) + basin->shard_count * sizeof(struct shard);
+        basin->memory_used = basin->memory_fixed;
+        basin_set_memory(basin, &options->memory);
     }
     if (status == ST_OK && !basin->memory_only) {
         status = log_open(basin, options);
     }
-    if (status == ST_OK && options->simulate_misses) {
-        status = loader_new(basin, options->simulate_seed, &basin->loader);
+    if (status == ST_OK && !basin->memory_only) {
+        basin->forgets = options->simulate_misses && basin->settles;
+        status = loader_new(basin, options->io == NULL ? LOADER_THREADS : 0, &basin->loader);
+    }
+    if (status == ST_OK && basin->settles) {
+        status = settler_new(basin, options->io == NULL, &basin->settler);
+    }
+    if (status == ST_OK && basin->settles) {
+        status = compactor_new(basin, options->io == NULL, &basin->compactor);
     }
     if (status != ST_OK) {
         basin_release(basin);
@@ -257,6 +380,10 @@ void basin_close(struct basin *basin)
     if (basin == NULL) {
         return;
     }
+    compactor_free(basin->compactor);
+    settler_free(basin->settler);
+    basin->compactor = NULL;
+    basin->settler = NULL;
     if (basin->log != NULL && wlog_sync_now(basin->log) == ST_OK) {
         /* A clean stop says how far the log is sound: damage below is then told from a torn tail.
          */
@@ -306,6 +433,11 @@ void basin_reap(struct basin *basin)
         wlog_reap(basin->log);
         if (!basin->owns_io) { /* A seam of the caller's has no threads behind it. */
             wlog_tick(basin->log);
+            if (basin->settles) {
+                settle_tick(basin);
+                compact_tick(basin);
+            }
+            loader_run(basin->loader);
         }
     }
 }
@@ -330,6 +462,50 @@ bool basin_dead(const struct basin *basin)
 enum status basin_sync(struct basin *basin)
 {
     return basin->log == NULL ? ST_OK : wlog_sync_now(basin->log);
+}
+
+enum status basin_settle(struct basin *basin)
+{
+    return basin->settler == NULL ? ST_OK : settle_now(basin);
+}
+
+enum status store_resolve(struct basin *basin)
+{
+    enum status settling = atomic_load(&basin->settle_status);
+    if (settling != ST_OK || !basin->settles) {
+        return settling; /* A full disk, say: an error is better than to wait for ever. */
+    }
+    enum status status = settle_now(basin);
+    return status == ST_OK ? compact_now(basin) : status;
+}
+
+enum status basin_compact(struct basin *basin)
+{
+    return basin->compactor == NULL ? ST_OK : compact_now(basin);
+}
+
+uint64_t basin_settle_ask(struct basin *basin)
+{
+    return basin->settler == NULL ? 0 : settle_ask(basin);
+}
+
+enum status basin_settle_asked(const struct basin *basin, uint64_t asked)
+{
+    if (basin->settler == NULL || atomic_load(&basin->settled_lsn) >= asked) {
+        return ST_OK;
+    }
+    enum status status = atomic_load(&basin->settle_status);
+    return status == ST_OK ? ST_WAIT : status;
+}
+
+uint64_t basin_compact_ask(struct basin *basin)
+{
+    return basin->compactor == NULL ? 0 : compact_ask(basin);
+}
+
+enum status basin_compact_asked(const struct basin *basin, uint64_t asked)
+{
+    return basin->compactor == NULL ? ST_OK : compact_asked(basin, asked);
 }
 
 enum status basin_wait(struct basin *basin, uint64_t lsn)
@@ -368,22 +544,52 @@ void basin_set_limits(struct basin *basin, const struct value_limits *limits)
     }
 }
 
+/* -- Memory ---------------------------------------------------------------------------------- */
+
+/* Brings the total up to date with a shard if nobody has it. It must not be waited for: a parked
+ * command may hold it that only the caller's own worker can wake. */
+static void shard_memory_sample(struct basin *basin, struct shard *shard)
+{
+    if (shard_try_lock(shard)) {
+        shard_meter(shard, &basin->memory_used, 0);
+        atomic_store_explicit(&shard->memory_held, shard_memory_held(shard), memory_order_relaxed);
+        atomic_store_explicit(&shard->memory_seen, shard_memory(shard), memory_order_relaxed);
+        atomic_store_explicit(&shard->lsn_seen, shard->last_lsn, memory_order_relaxed);
+        shard_unlock(shard);
+    }
+}
+
+void basin_set_memory(struct basin *basin, const struct basin_memory *memory)
+{
+    rule_set(basin, memory);
+    for (unsigned i = 0; i < basin->shard_count; i++) {
+        shard_memory_sample(basin, &basin->shards[i]);
+    }
+    atomic_store(&basin->memory_max, memory->max == 0 ? UINT64_MAX : memory->max);
+}
+
+void basin_set_memory_beside(struct basin *basin, uint64_t bytes)
+{
+    uint64_t before = atomic_exchange(&basin->memory_beside, bytes);
+    atomic_fetch_add(&basin->memory_used, bytes - before);
+}
+
+bool basin_memory_over(const struct basin *basin)
+{
+    return atomic_load_explicit(&basin->memory_used, memory_order_relaxed) +
+               atomic_load_explicit(&basin->strata.memory, memory_order_relaxed) >
+           atomic_load_explicit(&basin->memory_max, memory_order_relaxed);
+}
+
 /* -- Background work ------------------------------------------------------------------------- */
 
 #define TICK_KEYS_MAX 128
 #define TICK_RESERVE (64 * 1024)
 #define TICK_PARTS 256
-#define SWEEP_SLOTS 512
 
 static uint64_t now_us(struct basin *basin)
 {
     return io_now_us(basin->io);
-}
-
-/* Of a dropped namespace: the sweep's, nobody else's. */
-static bool entry_dropped(const struct basin *basin, const struct entry *entry)
-{
-    return store_database_of(basin, entry->namespace_id) == BASIN_DATABASES;
 }
 
 /* Whether it is a hash that stays when the fields that are due have gone. */
@@ -394,6 +600,22 @@ static bool loses_fields(const struct txn *txn, const struct entry *entry)
     }
     struct value value = entry_value(entry);
     return fields_earliest(&value) <= (int64_t)txn->now_ms;
+}
+
+/* Fields of one hash, which may have to be brought from disk first. */
+static enum status expire_fields(struct txn *txn, struct shard *shard, struct memtable *table,
+                                 uint64_t hash, struct entry *entry, bool *more_out)
+{
+    enum status status;
+    do {
+        status = txn_hash_expire_due(txn, shard, table, hash, entry, more_out);
+        if (status == ST_WAIT) {
+            enum status brought = load_parts_now(txn->basin, &txn->keys[0].place);
+            status = brought == ST_OK ? ST_WAIT : brought;
+            txn->key_count = 0;
+        }
+    } while (status == ST_WAIT);
+    return status;
 }
 
 /* Deletes what is due among the keys of one hash; they share a heap row. *fields_out: fields were
@@ -407,12 +629,12 @@ static enum status expire_hash(struct txn *txn, struct shard *shard, uint64_t ha
     const struct slot *slot = memtable_seek(table, hash);
     while (slot != NULL && slot->hash == hash) {
         struct entry *entry = slot->entry;
-        bool dropped = entry_dropped(basin, entry);
+        bool dropped = store_dropped(basin, entry);
         if (!dropped && loses_fields(txn, entry)) {
             const struct slot *next = memtable_next(table, slot);
             *fields_out = true;
             *more_out = next != NULL && next->hash == hash;
-            return txn_hash_expire_due(txn, shard, table, hash, entry, more_out);
+            return expire_fields(txn, shard, table, hash, entry, more_out);
         }
         if (dropped || !txn_expired(txn, entry)) {
             slot = memtable_next(table, slot);
@@ -443,7 +665,7 @@ static void expiry_rebuild(struct basin *basin, struct shard *shard)
              slot = memtable_next(table, slot)) {
             int64_t expiry_ms = entry_expiry(slot->entry);
             bool wakes = (slot->entry->flags & ENTRY_WAKES) != 0;
-            if ((expiry_ms == EXPIRY_NONE && !wakes) || entry_dropped(basin, slot->entry)) {
+            if ((expiry_ms == EXPIRY_NONE && !wakes) || store_dropped(basin, slot->entry)) {
                 continue;
             }
             if (expiry_reserve(&fresh, 2) != ST_OK) {
@@ -461,51 +683,6 @@ static void expiry_rebuild(struct basin *basin, struct shard *shard)
     }
     expiry_deinit(&shard->expiry);
     shard->expiry = fresh;
-}
-
-/* How many rows the heap must have. */
-static uint64_t rows_needed(const struct shard *shard)
-{
-    uint64_t count = shard->waking_count;
-    for (unsigned i = 0; i < BASIN_DATABASES; i++) {
-        count += atomic_load_explicit(&shard->databases[i].volatile_keys, memory_order_relaxed);
-    }
-    return count;
-}
-
-/* Frees the dead among the next slots of a table, from sweep_hash on; true: it is done with. */
-static bool sweep_table(struct basin *basin, struct shard *shard, struct memtable *table,
-                        unsigned *left)
-{
-    const struct slot *slot = memtable_seek(table, shard->sweep_hash);
-    for (; slot != NULL && *left > 0; --*left) {
-        uint64_t hash = slot->hash;
-        if (!entry_dropped(basin, slot->entry)) {
-            slot = memtable_next(table, slot);
-            continue;
-        }
-        shard_remove(shard, table, BASIN_DATABASES, hash, slot->entry);
-        atomic_fetch_sub(&shard->dead_entries, 1);
-        slot = memtable_seek(table, hash); /* The table has moved. */
-    }
-    shard->sweep_hash = slot == NULL ? 0 : slot->hash;
-    return slot == NULL;
-}
-
-/* Frees some entries of dropped namespaces; true: more is left. */
-static bool sweep(struct basin *basin, struct shard *shard)
-{
-    unsigned left = SWEEP_SLOTS;
-    while (left > 0 && atomic_load(&shard->dead_entries) > 0 &&
-           shard->sweep_partition < PARTITION_COUNT) {
-        unsigned p = shard->sweep_partition;
-        if (basin->partition_shard[p] != shard->index ||
-            sweep_table(basin, shard, &basin->tables[p], &left)) {
-            shard->sweep_partition++;
-        }
-    }
-    CHECK_SLOW(shard->sweep_partition < PARTITION_COUNT || atomic_load(&shard->dead_entries) == 0);
-    return atomic_load(&shard->dead_entries) > 0 && shard->sweep_partition < PARTITION_COUNT;
 }
 
 /* One slice of a shard's work, under its lock. */
@@ -536,11 +713,12 @@ static bool tick_shard(struct basin *basin, struct txn *txn, struct shard *shard
         }
         more = fields || count == TICK_KEYS_MAX;
     }
-    if (expiry_stale(&shard->expiry, rows_needed(shard))) {
+    if (expiry_stale(&shard->expiry, shard->waking_count + shard->expiring_count)) {
         expiry_rebuild(basin, shard);
     }
-    more |= sweep(basin, shard);
+    more |= store_sweep(basin, shard);
     more |= shard_free_some(shard, TICK_PARTS);
+    shard_meter(shard, &basin->memory_used, 0);
     return more;
 }
 
@@ -566,7 +744,44 @@ bool basin_tick(struct basin *basin, struct txn *txn, unsigned turn, unsigned tu
         }
         more |= shard_more;
     }
+    if (basin_memory_over(basin)) {
+        uint64_t now = now_us(basin);
+        more |= basin_evict(basin, txn, now_ms, now < end_us ? end_us - now : 0) == ST_BUSY;
+    }
     return more;
+}
+
+static uint64_t evict_table(struct shard *shard, struct memtable *table, uint64_t odds,
+                            uint64_t *state)
+{
+    uint64_t count = 0;
+    const struct slot *slot = memtable_seek(table, 0);
+    while (slot != NULL) {
+        uint64_t hash = slot->hash;
+        *state = *state * 6364136223846793005ull + 1442695040888963407ull;
+        if (entry_clean(slot->entry) && (*state >> 33) % odds == 0) {
+            shard_evict(shard, table, hash, slot->entry);
+            count++;
+            slot = memtable_seek(table, hash); /* The table has moved. */
+        } else {
+            slot = memtable_next(table, slot);
+        }
+    }
+    return count;
+}
+
+uint64_t basin_forget(struct basin *basin, uint64_t odds, uint64_t seed)
+{
+    uint64_t count = 0;
+    for (unsigned p = 0; p < PARTITION_COUNT && basin->settles; p++) {
+        struct shard *shard = &basin->shards[basin->partition_shard[p]];
+        shard_lock_blocking(shard);
+        if (atomic_load(&basin->windows) == 0) {
+            count += evict_table(shard, &basin->tables[p], odds, &seed);
+        }
+        shard_unlock(shard);
+    }
+    return count;
 }
 
 /* -- Statistics ------------------------------------------------------------------------------ */
@@ -608,6 +823,7 @@ static void shard_stats_add(struct shard *shard, struct basin_stats *stats)
     for (unsigned i = 0; i < BASIN_DATABASES; i++) {
         keys += atomic_load(&shard->databases[i].keys);
         stats->volatile_keys += atomic_load(&shard->databases[i].volatile_keys);
+        stats->storage.unresolved += atomic_load(&shard->databases[i].unresolved);
     }
     stats->keys += keys;
     stats->shard_keys_min = keys < stats->shard_keys_min ? keys : stats->shard_keys_min;
@@ -615,28 +831,36 @@ static void shard_stats_add(struct shard *shard, struct basin_stats *stats)
     stats->hits += atomic_load(&shard->hits);
     stats->misses += atomic_load(&shard->misses);
     stats->expired_keys += atomic_load(&shard->expired);
+    stats->evicted_keys += atomic_load(&shard->evicted);
     stats->lock_waits += atomic_load(&shard->lock_waits);
-    uint64_t values = atomic_load(&shard->values_memory);
-    stats->memory_used += atomic_load(&shard->memory_used) + values;
-    stats->memory_held += atomic_load(&shard->memory_held) + values;
+    stats->storage.hits_loaded += atomic_load(&shard->hits_loaded);
+    stats->memory_held += atomic_load_explicit(&shard->memory_held, memory_order_relaxed);
 }
 
-/* Measures slabs and tables if nobody has the shard. It must not be waited for: a parked command
- * may hold it that only the caller's own worker can wake. */
-static void shard_memory_sample(struct basin *basin, struct shard *shard)
+/* What counters say; the inventory says the rest. */
+static void storage_stats(const struct basin *basin, struct basin_storage *storage)
 {
-    if (!shard_try_lock(shard)) {
-        return;
-    }
-    uint64_t slots = 0;
-    for (unsigned p = 0; p < PARTITION_COUNT; p++) {
-        if (basin->partition_shard[p] == shard->index) {
-            slots += memtable_memory(&basin->tables[p]);
-        }
-    }
-    atomic_store(&shard->memory_used, slab_used(shard->slab) + slots);
-    atomic_store(&shard->memory_held, slab_held(shard->slab) + slots);
-    shard_unlock(shard);
+    const struct strata *strata = &basin->strata;
+    storage->index_memory = atomic_load(&strata->memory);
+    storage->settle_rounds = atomic_load(&basin->settle_rounds);
+    storage->settled_grains = atomic_load(&basin->settled_grains);
+    storage->settled_bytes = atomic_load(&basin->settled_bytes);
+    storage->settle_written = atomic_load(&basin->settle_written);
+    storage->merge_passes = atomic_load(&basin->merge_passes);
+    storage->merged_rows = atomic_load(&basin->merged_rows);
+    storage->moved_bytes = atomic_load(&basin->moved_bytes);
+    storage->merge_written = atomic_load(&basin->merge_written);
+    storage->purged_keys = atomic_load(&basin->purged_keys);
+    storage->page_reads = atomic_load(&strata->page_reads);
+    storage->grain_reads = atomic_load(&strata->grain_reads);
+    storage->read_bytes = storage->page_reads * PAGE_SIZE_BYTES + atomic_load(&strata->grain_bytes);
+    storage->settle_partition = atomic_load(&basin->settle_at);
+    storage->merge_partition = atomic_load(&basin->merge_at);
+    storage->settle_status = atomic_load(&basin->settle_status);
+    storage->settle_ended =
+        storage->settle_status != ST_OK && storage->settle_partition == PARTITION_COUNT;
+    uint64_t settled = atomic_load(&basin->settled_lsn); /* First: the log only grows. */
+    storage->unsettled_bytes = wlog_end(basin->log) - settled;
 }
 
 void basin_get_stats(struct basin *basin, struct basin_stats *stats_out)
@@ -646,7 +870,9 @@ void basin_get_stats(struct basin *basin, struct basin_stats *stats_out)
         .shard_keys_min = UINT64_MAX,
         .replayed_records = basin->replayed_records,
         .replay_us = basin->replay_us,
-        .simulated_misses = atomic_load(&basin->simulated_misses),
+        .loads = atomic_load(&basin->loads),
+        .part_loads = atomic_load(&basin->part_loads),
+        .load_failures = atomic_load(&basin->load_failures),
         .memory_only = basin->memory_only,
         .dead = basin_dead(basin),
         .road = basin->owns_io ? io_road_name(basin->io) : "simulated",
@@ -656,14 +882,41 @@ void basin_get_stats(struct basin *basin, struct basin_stats *stats_out)
         shard_memory_sample(basin, shard);
         shard_stats_add(shard, stats_out);
     }
+    stats_out->memory_used = atomic_load(&basin->memory_used) + atomic_load(&basin->strata.memory);
+    stats_out->memory_fixed = basin->memory_fixed;
+    stats_out->memory_beside = atomic_load(&basin->memory_beside);
+    stats_out->memory_held += stats_out->memory_fixed + stats_out->memory_beside;
     if (basin->log != NULL) {
-        const struct manifest *manifest = &basin->manifest;
         wlog_get_stats(basin->log, &stats_out->log);
         stats_out->durable_lsn = wlog_durable(basin->log);
         stats_out->end_lsn = wlog_end(basin->log);
-        stats_out->start_lsn = manifest->trim_lsn;
-        stats_out->generation = manifest->generations[manifest->generation_count - 1].number;
+        inventory_read(basin, stats_out);
+        storage_stats(basin, &stats_out->storage);
     }
+}
+
+void basin_get_shard(struct basin *basin, unsigned index, struct basin_shard *shard_out)
+{
+    CHECK(index < basin->shard_count);
+    struct shard *shard = &basin->shards[index];
+    shard_memory_sample(basin, shard);
+    *shard_out = (struct basin_shard){
+        .memory = atomic_load_explicit(&shard->memory_seen, memory_order_relaxed),
+        .last_lsn = atomic_load_explicit(&shard->lsn_seen, memory_order_relaxed),
+        .lock_waits = atomic_load(&shard->lock_waits),
+    };
+    for (unsigned i = 0; i < BASIN_DATABASES; i++) {
+        shard_out->keys += atomic_load(&shard->databases[i].keys);
+    }
+    for (unsigned p = 0; p < PARTITION_COUNT; p++) {
+        shard_out->partitions += basin->partition_shard[p] == index;
+    }
+}
+
+enum status basin_get_strata(struct basin *basin, struct basin_stratum **strata_out,
+                             size_t *count_out)
+{
+    return inventory_list(basin, strata_out, count_out);
 }
 
 void basin_reset_stats(struct basin *basin)
@@ -671,8 +924,10 @@ void basin_reset_stats(struct basin *basin)
     for (unsigned i = 0; i < basin->shard_count; i++) {
         struct shard *shard = &basin->shards[i];
         atomic_store(&shard->hits, 0);
+        atomic_store(&shard->hits_loaded, 0);
         atomic_store(&shard->misses, 0);
         atomic_store(&shard->expired, 0);
+        atomic_store(&shard->evicted, 0);
         atomic_store(&shard->lock_waits, 0);
     }
 }

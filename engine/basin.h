@@ -29,6 +29,7 @@
 
 #include "engine/base/bytes.h"
 #include "engine/io/io.h"
+#include "engine/shard/evict_policy.h"
 #include "engine/value/chunks.h" /* Of these, callers use what takes a const value. */
 #include "engine/value/fields.h"
 #include "engine/value/list.h"
@@ -40,6 +41,7 @@
 
 #define BASIN_DATABASES 16
 #define BASIN_SHARDS_MAX 256
+#define BASIN_PARTITIONS 1024 /* Of the hash space. */
 #define BASIN_NO_EXPIRY (-1)
 #define BASIN_KEEP_EXPIRY (-2)
 
@@ -56,13 +58,25 @@ struct basin_options {
     enum wlog_sync sync;
     uint64_t segment_size, rotate_ms, unflushed_max; /* See wlog_options. */
     unsigned flushes_max;
+    /* Bytes of log after which dirty values are settled into strata. 0: never, all stays in memory
+     * and in the log; but a store that has strata goes on with them. */
+    uint64_t settle_log;
     enum io_road road;
     /* Another seam instead of road's (tests); kept until close. The log then has no thread of its
      * own: basin_reap does its background work. */
     struct io *io;
-    bool simulate_misses; /* Tests: keys go "cold" at random and must be waited for. */
-    uint64_t simulate_seed;
+    bool simulate_misses; /* Tests: what can leave memory does so at once. */
+    bool replay_looks;    /* Replay looks up on disk what it replaces or deletes too: for a log that
+                             was    cut below what strata hold (check/rebuild.h). */
     struct value_limits limits;
+    struct basin_memory {
+        uint64_t max; /* Bytes; 0: no limit. */
+        /* Keys are deleted past it, in a store without a log only. Also how uses are marked. */
+        enum evict_policy policy;
+        unsigned samples;        /* Keys looked at for each that goes. */
+        unsigned lfu_log_factor; /* See evict.h. */
+        unsigned lfu_decay_minutes;
+    } memory;
 };
 
 /* Sensible values for everything but dir. */
@@ -89,13 +103,42 @@ void basin_set_watcher(struct basin *basin, void (*moved)(void *ctx, uint64_t du
 int basin_fd(const struct basin *basin);     /* Readable when basin_reap has work; -1: none. */
 bool basin_dead(const struct basin *basin);  /* W4: reads only. */
 enum status basin_sync(struct basin *basin); /* Blocks until all is on disk. */
+/* Blocks until all that was written before is in strata. ST_IO: settling has ended, see the log. */
+enum status basin_settle(struct basin *basin);
+/* Blocks until all runs are merged and what is dead is gone from disk, as far as it is worth it. */
+enum status basin_compact(struct basin *basin);
+/* The same for threads that may not block. Asks, and gives what to wait for; the other says whether
+ * it is there: ST_WAIT: not yet. ST_FULL, ST_IO, …: it failed, or waits for a disk that has no room
+ * (then it goes on by itself). A store in memory only has nothing to do: ST_OK. */
+uint64_t basin_settle_ask(struct basin *basin);
+enum status basin_settle_asked(const struct basin *basin, uint64_t asked);
+uint64_t basin_compact_ask(struct basin *basin);
+enum status basin_compact_asked(const struct basin *basin, uint64_t asked);
+/* Clean entries leave memory: each with a chance of one in `odds` (1: all that can). Gives how many
+ * did. Locks each shard for a while: for tests, and for whoever knows that memory is needed. */
+uint64_t basin_forget(struct basin *basin, uint64_t odds, uint64_t seed);
 enum status basin_wait(struct basin *basin, uint64_t lsn); /* Blocks until lsn is durable. */
 void basin_set_sync(struct basin *basin, enum wlog_sync sync);
 void basin_set_limits(struct basin *basin, const struct value_limits *limits);
 
-/* Background work of about budget_us: active expiry (logged as deletions) and freeing of large dead
- * values, over the shards with index ≡ turn (mod turns). Each worker calls it with its own turn
- * some ten times a second; true: there is more to do at once. */
+/* -- Memory. What counts against the limit: entries, tables and values as asked of the allocator,
+ * the store's own structures, and what the caller says lies beside them. Dead values that are freed
+ * in slices do not. The sum is kept up to date as keys change, to a few KiB a shard. ------------
+ */
+
+void basin_set_memory(struct basin *basin, const struct basin_memory *memory);
+void basin_set_memory_beside(struct basin *basin, uint64_t bytes);
+bool basin_memory_over(const struct basin *basin); /* More is in use than may be. */
+/* Deletes keys by the policy until no more is in use than may be, for about budget_us (UINT64_MAX:
+ * no bound), holding one shard at a time. txn is one that has not begun. ST_BUSY: not done yet;
+ * basin_tick goes on. ST_LIMIT: there is no key that the policy lets go. With a log no key is
+ * deleted: values that are on disk leave memory. ST_WAIT: all others must be settled first, which
+ * has been begun. */
+enum status basin_evict(struct basin *basin, struct txn *txn, uint64_t now_ms, uint64_t budget_us);
+
+/* Background work of about budget_us: active expiry (logged as deletions), eviction and freeing of
+ * large dead values, over the shards with index ≡ turn (mod turns). Each worker calls it with its
+ * own turn some ten times a second; true: there is more to do at once. */
 bool basin_tick(struct basin *basin, struct txn *txn, unsigned turn, unsigned turns,
                 uint64_t now_ms, uint64_t budget_us);
 
@@ -106,10 +149,31 @@ struct basin_database_stats {
 };
 void basin_database_stats(struct basin *basin, unsigned database, uint64_t now_ms,
                           struct basin_database_stats *stats_out);
+/* What lies on disk in strata, and what settling and merging have done since the start. */
+struct basin_storage {
+    uint64_t strata, runs;           /* Files, and their runs of index rows in use. */
+    uint64_t live_bytes, dead_bytes; /* Of grains, as far as merges have found out. */
+    uint64_t index_bytes;            /* Pages, directories, filters on disk. */
+    uint64_t disk_bytes;             /* All of it, with headers and footers. */
+    uint64_t index_memory;           /* Directories and filters in memory. */
+    /* Written: all bytes of the files, rows too. */
+    uint64_t settle_rounds, settled_grains, settled_bytes, settle_written;
+    uint64_t merge_passes, merged_rows, moved_bytes, merge_written;
+    uint64_t page_reads, grain_reads, read_bytes; /* Of look-ups. */
+    uint64_t unsettled_bytes;                     /* Of log: not in strata yet. */
+    unsigned settle_partition, merge_partition; /* How far, of BASIN_PARTITIONS; that: none runs. */
+    enum status settle_status; /* ST_OK, or why settling waits or, if settle_ended, has ended. */
+    bool settle_ended;
+    uint64_t purged_keys; /* Expired ones that merging threw away where they lay. */
+    uint64_t unresolved;  /* Keys of which it is not known yet whether they were there before. */
+    uint64_t hits_loaded; /* Of basin_stats.hits, those for which something was loaded. */
+};
 struct basin_stats {
     uint64_t keys, volatile_keys, expired_keys, hits, misses, evicted_keys;
-    uint64_t memory_used, memory_held; /* Entries, tables, values. */
-    uint64_t replayed_records, replay_us, lock_waits, simulated_misses;
+    /* See basin_set_memory; held: as the system gave it; fixed, beside: their parts in it. */
+    uint64_t memory_used, memory_held, memory_fixed, memory_beside;
+    uint64_t replayed_records, replay_us, lock_waits;
+    uint64_t loads, part_loads, load_failures; /* Keys and parts brought from disk. */
     unsigned shards;
     uint64_t shard_keys_min, shard_keys_max;
     uint64_t start_lsn, durable_lsn, end_lsn;
@@ -117,9 +181,32 @@ struct basin_stats {
     bool memory_only, dead;
     const char *road; /* "io_uring", "plain"; lent forever. */
     struct wlog_stats log;
+    struct basin_storage storage;
 };
 void basin_get_stats(struct basin *basin, struct basin_stats *stats_out);
 void basin_reset_stats(struct basin *basin);
+
+/* memory, last_lsn: when the shard was last found free. */
+struct basin_shard {
+    unsigned partitions;
+    uint64_t keys, memory, last_lsn, lock_waits;
+};
+void basin_get_shard(struct basin *basin, unsigned index, struct basin_shard *shard_out);
+
+/* A file of the store, as of the last change of the manifest. */
+struct basin_stratum {
+    uint32_t id;
+    bool bare;           /* Its index was merged elsewhere, and its place given back. */
+    uint64_t file_bytes; /* The file's size; a bare one has a hole of its index's. */
+    uint64_t grain_bytes, live_bytes; /* All grains, and those that rows point to. */
+    uint64_t index_bytes;             /* Pages, directory and filter; 0: bare. */
+    uint64_t grains, rows;
+    unsigned partitions, first_partition, last_partition; /* That its run serves. */
+    uint64_t least_lsn, greatest_lsn; /* Of its keys; UINT64_MAX and 0 without any. */
+};
+/* Ascending by id; given (free it), NULL where there is none. */
+enum status basin_get_strata(struct basin *basin, struct basin_stratum **strata_out,
+                             size_t *count_out);
 
 /* -- Transactions -------------------------------------------------------------------------- */
 
@@ -131,6 +218,9 @@ void txn_free(struct txn *txn);
 void txn_begin(struct txn *txn, uint64_t now_ms, uint64_t seed);
 /* After txn_begin: reads of this txn do not mark keys as used (CLIENT NO-TOUCH); txn_touch does. */
 void txn_leave_ages(struct txn *txn);
+/* After txn_begin: whatever this txn only peeks at counts as used too, as with commands that write,
+ * whether they find something to change or not. */
+void txn_mark_peeks(struct txn *txn);
 uint64_t txn_now_ms(const struct txn *txn);
 /* For those who build whole values; lent until basin_close. */
 const struct value_limits *txn_limits(const struct txn *txn);
@@ -165,16 +255,23 @@ bool txn_changed(const struct txn *txn);
 
 /* -- Keys: number is the order of planning --------------------------------------------------- */
 
-/* type VALUE_NONE: absent. Counts a hit or miss and touches the key unless peek. */
+/* type VALUE_NONE: absent. Counts a hit or miss and touches the key; peek does neither, but see
+ * txn_mark_peeks. */
 enum status txn_read(struct txn *txn, unsigned number, struct value *value_out);
 enum status txn_peek(struct txn *txn, unsigned number, struct value *value_out);
 /* BASIN_NO_EXPIRY: none. After a successful read of a present key. */
 int64_t txn_expiry(struct txn *txn, unsigned number);
 /* Marks it read at the txn's now (TOUCH), or tells how long ago that was. */
 void txn_touch(struct txn *txn, unsigned number);
+/* Whether uses are counted (an LFU policy) instead of their time being noted. What is asked or said
+ * in the other terms means nothing then. */
+bool txn_counts_uses(const struct txn *txn);
 /* After a write: as if it had been read so many seconds ago; beyond eight years as eight years. */
 void txn_age(struct txn *txn, unsigned number, uint64_t seconds);
 uint64_t txn_idle_ms(struct txn *txn, unsigned number);
+/* The counter of uses, 0 to 255; see evict.h. */
+void txn_set_frequency(struct txn *txn, unsigned number, unsigned frequency);
+unsigned txn_frequency(struct txn *txn, unsigned number);
 uint64_t txn_memory(struct txn *txn, unsigned number); /* Bytes of the key with all it has. */
 
 /* Writes. Each may answer ST_NOMEM, ST_LIMIT (an effect over 4 GiB), and, when it is the first and
@@ -301,11 +398,13 @@ struct txn_scan_key {
  * cursor on; a false of fn ends the walk early. 0 begins and ends; cursors stay below 2^48 and need
  * no state: a key present throughout is always given, however the store grows meanwhile. */
 typedef bool (*txn_scan_fn)(void *ctx, const struct txn_scan_key *key);
-void txn_scan(struct txn *txn, unsigned database, uint64_t cursor, uint64_t count, txn_scan_fn fn,
-              void *ctx, uint64_t *cursor_out);
-uint64_t txn_database_size(struct txn *txn, unsigned database);
+enum status txn_scan(struct txn *txn, unsigned database, uint64_t cursor, uint64_t count,
+                     txn_scan_fn fn, void *ctx, uint64_t *cursor_out);
+/* Exact: ST_WAIT while it is not known. */
+enum status txn_database_size(struct txn *txn, unsigned database, uint64_t *size_out);
 /* A key at random, fairly even; lent until txn_end. found_out false: the database is empty. */
-void txn_random_key(struct txn *txn, unsigned database, struct bytes *name_out, bool *found_out);
+enum status txn_random_key(struct txn *txn, unsigned database, struct bytes *name_out,
+                           bool *found_out);
 enum status txn_flush_database(struct txn *txn, unsigned database);
 enum status txn_flush_all(struct txn *txn);
 enum status txn_swap_databases(struct txn *txn, unsigned a, unsigned b);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -82,8 +83,14 @@ static bool serve(struct server *server)
     return served;
 }
 
+/* Merges and settle rounds take buffers of a few MiB and give them back. Left to itself the
+ * allocator learns to keep such blocks, in an arena a thread: with 2 M keys and a limit of 256 MiB,
+ * 290 MiB of 520 resident were free memory that it held. */
+#define ALLOCATOR_GIVES_BACK (256 << 10)
+
 int main(int argc, char **argv)
 {
+    (void)mallopt(M_MMAP_THRESHOLD, ALLOCATOR_GIVES_BACK);
     struct config *config = config_new();
     if (config == NULL) {
         fprintf(stderr, "no memory\n");

@@ -26,3 +26,15 @@ uint64_t hash_checksum(struct bytes bytes)
 {
     return XXH3_64bits(bytes.data, bytes.size);
 }
+
+uint64_t hash_checksum_seeded(struct bytes bytes, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(bytes.data, bytes.size, seed);
+}
+
+void hash_name(struct bytes bytes, uint64_t seed, unsigned char *name_out)
+{
+    XXH128_hash_t hash = XXH3_128bits_withSeed(bytes.data, bytes.size, seed);
+    store_u64(name_out, hash.low64);
+    store_u64(name_out + 8, hash.high64);
+}

@@ -29,5 +29,11 @@ uint64_t hash_element(struct bytes element, uint64_t seed);
 
 /* Plain XXH3-64, for checksums. */
 uint64_t hash_checksum(struct bytes bytes);
+/* The same with a seed: equal bytes in another place then fail. */
+uint64_t hash_checksum_seeded(struct bytes bytes, uint64_t seed);
+
+/* XXH3-128 with a seed, low half first, little-endian: a short name for long bytes. */
+#define HASH_NAME_SIZE 16
+void hash_name(struct bytes bytes, uint64_t seed, unsigned char *name_out);
 
 #endif

@@ -45,6 +45,12 @@ static inline unsigned place_partition(uint64_t place)
     return (unsigned)(place >> (64 - PARTITION_BITS));
 }
 
+/* Of a row that says that a clast or a table of it is dead: before all parts of the partition. */
+static inline uint64_t place_of_end(uint64_t clast)
+{
+    return clast >> (64 - PARTITION_BITS) << (64 - PARTITION_BITS) | PLACE_PART;
+}
+
 static inline uint64_t place_of_part(struct part_name name)
 {
     uint64_t group[2] = {name.clast, (uint64_t)name.table << 32 | name.number / 64};

@@ -1,5 +1,7 @@
 #include "engine/replay/apply.h"
 
+#include "engine/value/parts.h"
+
 #include <stdlib.h>
 
 struct target {
@@ -35,16 +37,30 @@ static enum status store(struct target *target)
         return status;
     }
     entry->lsn = target->lsn;
+    if (target->entry == NULL) {
+        const struct basin *basin = target->basin;
+        entry->access = evict_fresh(&basin->rule, basin->opened_ms);
+    }
     return ST_OK;
 }
 
-static void delete (struct target *target)
+static enum status bury(struct target *target)
 {
-    if (target->entry != NULL) {
-        shard_remove(target->shard, target->place.table, target->place.database, target->place.hash,
-                     target->entry);
+    struct shard_key *place = &target->place;
+    if (target->entry != NULL && !entry_absent(target->entry)) {
+        shard_remove(target->shard, place->table, place->database, place->hash, target->entry);
+        target->entry = memtable_find(place->table, place->hash, place->namespace_id, place->name);
+    } else if (target->entry == NULL && place->origin != 0) {
+        enum status status = shard_bury(target->shard, place, &target->entry);
+        if (status != ST_OK) {
+            return status;
+        }
     }
-    *shard_gone(target->shard, target->place.hash) = target->lsn;
+    if (target->entry != NULL) {
+        target->entry->lsn = target->lsn;
+    }
+    *shard_gone(target->shard, place->hash) = target->lsn;
+    return ST_OK;
 }
 
 static enum status put(struct target *target, struct bytes payload)
@@ -60,7 +76,7 @@ static enum status put(struct target *target, struct bytes payload)
 
 static enum status expire(struct target *target, struct bytes payload)
 {
-    if (payload.size != 8 || target->entry == NULL) {
+    if (payload.size != 8 || target->value.type == VALUE_NONE) {
         return ST_CORRUPT;
     }
     target->expiry_ms = (int64_t)load_u64(payload.data);
@@ -216,7 +232,7 @@ static enum value_type type_of(enum record_op op)
 static enum status change(struct target *target, const struct record *record)
 {
     enum value_type type = type_of(record->op);
-    if (target->entry == NULL) {
+    if (target->value.type == VALUE_NONE) {
         target->value = value_empty(type);
     }
     if (target->value.type != type) {
@@ -247,24 +263,53 @@ static enum status change(struct target *target, const struct record *record)
     return status == ST_OK ? store(target) : status;
 }
 
-enum status apply_record(struct basin *basin, const struct record *record, uint64_t hash,
-                         uint64_t lsn, struct buf *scratch)
+/* Effects that need not know what was there. */
+static bool blind(const struct record *record)
+{
+    return record->op == RECORD_PUT || record->op == RECORD_DELETE;
+}
+
+/* The entry as it stands, from disk if need be; NULL: absent, or of no account. */
+static enum status target_find(struct target *target, const struct record *record,
+                               struct load_room *room)
+{
+    struct shard_key *place = &target->place;
+    for (;;) {
+        target->entry = memtable_find(place->table, place->hash, place->namespace_id, place->name);
+        place->origin = target->entry == NULL ? load_origin(target->basin, place->hash) : 0;
+        if (place->origin == 0 || (blind(record) && !target->basin->replay_looks)) {
+            return ST_OK;
+        }
+        enum status status = load_key(target->basin, place, room);
+        if (status != ST_OK) {
+            return status;
+        }
+    }
+}
+
+static enum status apply_once(struct basin *basin, const struct record *record, uint64_t hash,
+                              uint64_t lsn, struct buf *scratch, struct load_room *room)
 {
     struct target target = {.basin = basin, .lsn = lsn, .scratch = scratch};
     target.shard = store_shard(basin, hash);
-    target.place = (struct shard_key){record->key, hash, record->namespace_id,
-                                      store_database_of(basin, record->namespace_id),
-                                      store_table(basin, hash)};
+    target.place = (struct shard_key){.name = record->key,
+                                      .hash = hash,
+                                      .namespace_id = record->namespace_id,
+                                      .database = store_database_of(basin, record->namespace_id),
+                                      .table = store_table(basin, hash)};
     if (target.place.database == BASIN_DATABASES) {
         return ST_CORRUPT; /* Nothing is written to a database that was dropped before. */
     }
-    target.entry = memtable_find(target.place.table, hash, record->namespace_id, record->key);
     target.shard->last_lsn = lsn;
+    enum status status = target_find(&target, record, room);
+    if (status != ST_OK) {
+        return status;
+    }
     if (target.entry != NULL && target.entry->lsn >= lsn) {
-        return ST_OK;
+        return ST_OK; /* S4 */
     }
     target.expiry_ms = EXPIRY_NONE;
-    if (target.entry != NULL) {
+    if (target.entry != NULL && !entry_absent(target.entry)) {
         target.value = entry_value(target.entry);
         target.expiry_ms = entry_expiry(target.entry);
         target.memory_before = value_memory(&target.value);
@@ -274,8 +319,7 @@ enum status apply_record(struct basin *basin, const struct record *record, uint6
     case RECORD_PUT:
         return put(&target, record->payload);
     case RECORD_DELETE:
-        delete (&target);
-        return ST_OK;
+        return bury(&target);
     case RECORD_EXPIRE:
         return expire(&target, record->payload);
     case RECORD_NAMESPACES:
@@ -285,6 +329,26 @@ enum status apply_record(struct basin *basin, const struct record *record, uint6
     }
 }
 
+enum status apply_record(struct basin *basin, const struct record *record, uint64_t hash,
+                         uint64_t lsn, struct buf *scratch, struct load_room *room)
+{
+    struct parts_miss stale[1];
+    (void)parts_take_misses(stale, 0); /* Others asked for those. */
+    enum status status;
+    do {
+        status = apply_once(basin, record, hash, lsn, scratch, room);
+        if (status == ST_WAIT) {
+            struct shard_key place = {.name = record->key,
+                                      .hash = hash,
+                                      .namespace_id = record->namespace_id,
+                                      .table = store_table(basin, hash)};
+            enum status brought = load_parts_now(basin, &place);
+            status = brought == ST_OK ? ST_WAIT : brought;
+        }
+    } while (status == ST_WAIT);
+    return status;
+}
+
 enum status apply_namespaces(struct basin *basin, const struct record *record, uint64_t lsn)
 {
     if (record->payload.size != 4 + 4 * BASIN_DATABASES) {
@@ -292,6 +356,12 @@ enum status apply_namespaces(struct basin *basin, const struct record *record, u
     }
     uint32_t namespaces[BASIN_DATABASES];
     memcpy(namespaces, (const char *)record->payload.data + 4, sizeof(namespaces));
+    uint32_t known = basin->next_namespace;
     store_set_namespaces(basin, namespaces, load_u32(record->payload.data), lsn);
+    for (unsigned i = 0; i < BASIN_DATABASES; i++) {
+        if (namespaces[i] >= known) { /* A round that was under way may have met keys of it. */
+            store_count_keys(basin, i);
+        }
+    }
     return ST_OK;
 }

@@ -4,13 +4,13 @@
 #ifndef BASIN_ENGINE_REPLAY_APPLY_H
 #define BASIN_ENGINE_REPLAY_APPLY_H
 
-#include "engine/txn/store.h"
+#include "engine/txn/txn_private.h"
 #include "engine/wlog/record.h"
 
-/* hash: of the record's key. scratch is the committer's. ST_CORRUPT: the payload makes no sense for
- * what is there. */
+/* hash: of the record's key. scratch and room are the committer's. What the effect builds on is
+ * brought from disk if it must be. ST_CORRUPT: the payload makes no sense for what is there. */
 enum status apply_record(struct basin *basin, const struct record *record, uint64_t hash,
-                         uint64_t lsn, struct buf *scratch);
+                         uint64_t lsn, struct buf *scratch, struct load_room *room);
 /* RECORD_NAMESPACES, in the barrier. */
 enum status apply_namespaces(struct basin *basin, const struct record *record, uint64_t lsn);
 

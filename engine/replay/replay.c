@@ -53,7 +53,8 @@ struct replay {
 
 /* -- Committers ------------------------------------------------------------------------------ */
 
-static enum status apply_batch(struct basin *basin, const struct batch *batch, struct buf *scratch)
+static enum status apply_batch(struct basin *basin, const struct batch *batch, struct buf *scratch,
+                               struct load_room *room)
 {
     size_t offset = 0;
     while (offset < batch->data.size) {
@@ -65,16 +66,17 @@ static enum status apply_batch(struct basin *basin, const struct batch *batch, s
         size_t size = 0;
         enum status status = record_take(&in, &record, &size);
         if (status == ST_OK) {
-            status = apply_record(basin, &record, row.hash, row.lsn, scratch);
+            status = apply_record(basin, &record, row.hash, row.lsn, scratch, room);
         }
         if (status != ST_OK) {
             log_line(
                 LOG_WARNING,
                 "write log: the record that ends at LSN %llu cannot be applied (%s). Its frame "
-                "is sound, so this is no damage of the disk: start the version of the server "
-                "that wrote it, and report this line.",
+                "is sound. Where a line above names a damaged stratum, that is why: basin-check "
+                "--repair saves the rest. Else start the version of the server that wrote it, "
+                "and report this line.",
                 (unsigned long long)row.lsn, status_name(status));
-            return status == ST_NOMEM ? ST_NOMEM : ST_CORRUPT;
+            return status == ST_NOMEM || status == ST_IO ? status : ST_CORRUPT;
         }
         offset += (row.size + 7) & ~(size_t)7;
     }
@@ -85,7 +87,10 @@ static void *commit(void *arg)
 {
     struct committer *committer = arg;
     struct buf scratch = BUF_EMPTY;
+    struct load_room room;
+    enum status ready = load_room_init(&room, committer->basin);
     pthread_mutex_lock(&committer->mutex);
+    committer->status = ready;
     for (;;) {
         while (committer->first == NULL && !committer->end) {
             pthread_cond_wait(&committer->changed, &committer->mutex);
@@ -98,7 +103,7 @@ static void *commit(void *arg)
         enum status status = committer->status;
         pthread_mutex_unlock(&committer->mutex);
         if (status == ST_OK) {
-            status = apply_batch(committer->basin, batch, &scratch);
+            status = apply_batch(committer->basin, batch, &scratch, &room);
         }
         batch->data.size = 0;
         pthread_mutex_lock(&committer->mutex);
@@ -110,6 +115,7 @@ static void *commit(void *arg)
     }
     pthread_mutex_unlock(&committer->mutex);
     buf_deinit(&scratch);
+    load_room_deinit(&room);
     return NULL;
 }
 

@@ -73,7 +73,7 @@ static struct entry *store_elsewhere(struct slab *slab, struct entry *entry,
     }
     moved->lsn = entry->lsn;
     moved->access = entry->access;
-    moved->flags |= entry->flags & (ENTRY_COLD | ENTRY_WAKES);
+    moved->flags |= entry->flags & (uint8_t)~ENTRY_EXPIRES;
     entry_free(slab, entry);
     return moved;
 }

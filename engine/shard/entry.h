@@ -2,8 +2,11 @@
  *
  *     struct entry │ i64 expiry if ENTRY_EXPIRES │ void *root if VALUE_CLAST │ key │ packed bytes
  *
- * lsn is the last effect on it (W1: whoever reads it waits for that LSN). access is the clock of
- * the last use, for OBJECT IDLETIME and FREQ. Thread: the holder of the shard.
+ * An entry of type VALUE_NONE is a tombstone: the key is absent, and what is on disk under it is
+ * void. Clean entries (without ENTRY_DIRTY and ENTRY_SETTLING) may leave memory at any time.
+ *
+ * lsn is the last effect on it (W1: whoever reads it waits for that LSN). access says when or how
+ * often it was used. Thread: the holder of the shard.
  */
 #ifndef BASIN_ENGINE_SHARD_ENTRY_H
 #define BASIN_ENGINE_SHARD_ENTRY_H
@@ -12,8 +15,15 @@
 #include "engine/value/value.h"
 
 #define ENTRY_EXPIRES 1u /* An expiry follows the header. */
-#define ENTRY_COLD 2u    /* Not in memory as far as readers may know (simulated misses, tests). */
 #define ENTRY_WAKES 4u   /* A hash with fields that expire: the heap has a row for the earliest. */
+#define ENTRY_DIRTY 8u   /* Differs from what is on disk; it may not leave memory. */
+#define ENTRY_SETTLING 16u /* Captured by the settle round that is under way. */
+/* What is on disk under this key, once the round that is under way has ended: neither flag: nothing
+ * that is alive. Deletions need a tombstone if either is set. */
+#define ENTRY_ON_DISK 32u    /* A live version. */
+#define ENTRY_UNRESOLVED 64u /* Nobody has looked. */
+#define ENTRY_PINNED 128u /* Was brought, or its parts are, for a command that has not run yet. */
+#define ENTRY_ORIGIN (ENTRY_ON_DISK | ENTRY_UNRESOLVED)
 
 #define ENTRY_PACKED_MAX ((1u << 20) - 1) /* Every shape's own bound is far below. */
 #define ENTRY_ACCESS_MASK ((1u << 28) - 1)
@@ -25,7 +35,7 @@ struct entry {
     uint32_t namespace_id;
     uint32_t key_size;
     uint64_t packed_size : 20;
-    uint64_t access : 28; /* Seconds; wraps after eight years. */
+    uint64_t access : 28; /* Seconds, or minutes and a counter: see evict.h. */
     uint64_t type : 4;    /* enum value_type */
     uint64_t shape : 4;   /* enum value_shape */
     uint64_t flags : 8;
@@ -41,11 +51,21 @@ struct entry *entry_new(struct slab *slab, uint32_t namespace_id, struct bytes k
 void entry_free(struct slab *slab, struct entry *entry);
 
 /* Stores value and expiry in the entry, in place where the room is the same, else in a new entry
- * (lsn, access and cold flag carried over) and frees the old. Packed bytes of value must not lie in
+ * (lsn, access and flags carried over) and frees the old. Packed bytes of value must not lie in
  * this entry unless unchanged in place and size. The old root, when replaced, is the caller's.
  * NULL: no memory, nothing changed. */
 struct entry *entry_store(struct slab *slab, struct entry *entry, const struct value *value,
                           int64_t expiry_ms);
+
+static inline bool entry_absent(const struct entry *entry)
+{
+    return entry->type == VALUE_NONE;
+}
+
+static inline bool entry_clean(const struct entry *entry)
+{
+    return (entry->flags & (ENTRY_DIRTY | ENTRY_SETTLING)) == 0;
+}
 
 /* Bytes between the header and the key. */
 static inline size_t entry_fields_size(const struct entry *entry)

@@ -47,11 +47,9 @@ enum status expiry_reserve(struct expiry *expiry, size_t count)
     return resize(expiry, capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity);
 }
 
-void expiry_add(struct expiry *expiry, int64_t at_ms, uint64_t hash)
+/* Lifts the hole to where a row of this time belongs. */
+static size_t lift(struct expiry_row *rows, size_t hole, int64_t at_ms)
 {
-    CHECK(expiry->count < expiry->capacity);
-    struct expiry_row *rows = expiry->rows;
-    size_t hole = expiry->count++;
     while (hole > 0) {
         size_t parent = (hole - 1) / CHILDREN;
         if (rows[parent].at_ms <= at_ms) {
@@ -60,13 +58,20 @@ void expiry_add(struct expiry *expiry, int64_t at_ms, uint64_t hash)
         rows[hole] = rows[parent];
         hole = parent;
     }
+    return hole;
+}
+
+void expiry_add(struct expiry *expiry, int64_t at_ms, uint64_t hash)
+{
+    CHECK(expiry->count < expiry->capacity);
+    struct expiry_row *rows = expiry->rows;
+    size_t hole = lift(rows, expiry->count++, at_ms);
     rows[hole] = (struct expiry_row){at_ms, hash};
 }
 
-/* Sinks row from the root to its place among count rows. */
-static void sink(struct expiry_row *rows, size_t count, struct expiry_row row)
+/* Sinks row from the hole to its place among count rows. */
+static void sink(struct expiry_row *rows, size_t count, size_t hole, struct expiry_row row)
 {
-    size_t hole = 0;
     for (;;) {
         size_t first = hole * CHILDREN + 1;
         if (first >= count) {
@@ -88,6 +93,13 @@ static void sink(struct expiry_row *rows, size_t count, struct expiry_row row)
     rows[hole] = row;
 }
 
+static void shrink(struct expiry *expiry)
+{
+    if (expiry->capacity > CAPACITY_MIN && expiry->count < expiry->capacity / 4) {
+        status_ignore(resize(expiry, expiry->capacity / 2), "a heap too large is still a heap");
+    }
+}
+
 bool expiry_take_due(struct expiry *expiry, int64_t now_ms, struct expiry_row *row_out)
 {
     if (expiry->count == 0 || expiry->rows[0].at_ms > now_ms) {
@@ -96,12 +108,21 @@ bool expiry_take_due(struct expiry *expiry, int64_t now_ms, struct expiry_row *r
     *row_out = expiry->rows[0];
     expiry->count--;
     if (expiry->count > 0) {
-        sink(expiry->rows, expiry->count, expiry->rows[expiry->count]);
+        sink(expiry->rows, expiry->count, 0, expiry->rows[expiry->count]);
     }
-    if (expiry->capacity > CAPACITY_MIN && expiry->count < expiry->capacity / 4) {
-        status_ignore(resize(expiry, expiry->capacity / 2), "a heap too large is still a heap");
-    }
+    shrink(expiry);
     return true;
+}
+
+void expiry_drop(struct expiry *expiry, size_t index)
+{
+    CHECK(index < expiry->count);
+    struct expiry_row last = expiry->rows[--expiry->count];
+    if (index < expiry->count) {
+        /* The last row may come from another branch, and so belong above the hole. */
+        sink(expiry->rows, expiry->count, lift(expiry->rows, index, last.at_ms), last);
+    }
+    shrink(expiry);
 }
 
 bool expiry_stale(const struct expiry *expiry, uint64_t needed_count)

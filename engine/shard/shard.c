@@ -19,6 +19,7 @@ enum status shard_init(struct shard *shard, unsigned index)
 {
     memset(shard, 0, sizeof(*shard));
     shard->index = index;
+    shard->chance = index;
     expiry_init(&shard->expiry);
     pthread_mutex_init(&shard->queue_mutex, NULL);
     return slab_new(&shard->slab);
@@ -144,9 +145,32 @@ static void counter_add(_Atomic uint64_t *counter, int64_t change)
     atomic_store_explicit(counter, value + (uint64_t)change, memory_order_relaxed);
 }
 
+uint64_t shard_memory(const struct shard *shard)
+{
+    return slab_used(shard->slab) + shard->tables_memory + shard->values_memory +
+           shard->expiry.capacity * sizeof(struct expiry_row);
+}
+
+uint64_t shard_memory_held(const struct shard *shard)
+{
+    return shard_memory(shard) + slab_held(shard->slab) - slab_used(shard->slab);
+}
+
+void shard_meter(struct shard *shard, _Atomic uint64_t *total, uint64_t slack)
+{
+    uint64_t memory = shard_memory(shard);
+    uint64_t drift = memory - shard->memory_metered;
+    shard->memory_moved = false;
+    if (drift + slack > 2 * slack) { /* Either way: it wraps. */
+        shard->memory_metered = memory;
+        atomic_fetch_add_explicit(total, drift, memory_order_relaxed);
+    }
+}
+
 void shard_note_memory(struct shard *shard, uint64_t before, uint64_t after)
 {
-    counter_add(&shard->values_memory, (int64_t)(after - before));
+    shard->values_memory += after - before;
+    shard->memory_moved = true;
 }
 
 void shard_root_gone(struct shard *shard, struct entry *entry, uint64_t memory)
@@ -161,7 +185,7 @@ static void root_drop(struct shard *shard, struct value *value)
         return;
     }
     uint64_t memory = value_memory(value);
-    counter_add(&shard->values_memory, -(int64_t)memory);
+    shard_note_memory(shard, memory, 0);
     if (memory >= DEAD_SLICE_MIN) {
         if (shard->dead_count == shard->dead_capacity) {
             size_t capacity = shard->dead_capacity == 0 ? 16 : shard->dead_capacity * 2;
@@ -226,24 +250,34 @@ enum status shard_store(struct shard *shard, const struct shard_key *key, struct
     int64_t wake_ms = wake_of(entry, value);
     bool woke = entry != NULL && (entry->flags & ENTRY_WAKES) != 0;
     size_t rows = (is_volatile && old_expiry != expiry_ms) + (wake_ms != FIELDS_NEVER);
-    if (rows > 0 && expiry_reserve(&shard->expiry, rows) != ST_OK) {
-        return ST_NOMEM;
+    if (rows > 0) {
+        if (expiry_reserve(&shard->expiry, rows) != ST_OK) {
+            return ST_NOMEM;
+        }
+        shard->memory_moved = true;
     }
     if (entry == NULL) {
+        uint64_t table_before = memtable_memory(key->table);
         if (memtable_reserve(key->table) != ST_OK) {
             return ST_NOMEM;
         }
+        shard->tables_memory += memtable_memory(key->table) - table_before;
         entry = entry_new(shard->slab, key->namespace_id, key->name, value, expiry_ms);
         if (entry == NULL) {
             return ST_NOMEM;
         }
         memtable_insert(key->table, key->hash, entry);
-        counter_add(&counters->keys, 1);
+        entry->flags |= key->origin & ENTRY_ORIGIN;
+        shard->memory_moved = true;
+        bool unresolved = (key->origin & ENTRY_UNRESOLVED) != 0;
+        counter_add(&counters->keys, !unresolved);
+        counter_add(&counters->unresolved, unresolved);
         if (value->shape == VALUE_CLAST) {
-            counter_add(&shard->values_memory, (int64_t)value_memory(value));
+            shard_note_memory(shard, 0, value_memory(value));
         }
     } else {
         struct value old = entry_value(entry);
+        bool was_absent = entry_absent(entry);
         struct entry *stored = entry_store(shard->slab, entry, value, expiry_ms);
         if (stored == NULL) {
             return ST_NOMEM;
@@ -251,18 +285,21 @@ enum status shard_store(struct shard *shard, const struct shard_key *key, struct
         if (stored != entry) {
             memtable_replace(key->table, key->hash, entry, stored);
             entry = stored;
+            shard->memory_moved = true;
         }
+        counter_add(&counters->keys, was_absent);
         bool same_root =
             old.shape == VALUE_CLAST && value->shape == VALUE_CLAST && old.root == value->root;
         if (!same_root) {
             root_drop(shard, &old);
             if (value->shape == VALUE_CLAST) {
-                counter_add(&shard->values_memory, (int64_t)value_memory(value));
+                shard_note_memory(shard, 0, value_memory(value));
             }
         }
     }
-    entry->flags &= (uint8_t)~ENTRY_COLD;
+    entry->flags |= shard->settles ? ENTRY_DIRTY : 0;
     counter_add(&counters->volatile_keys, is_volatile - (old_expiry != EXPIRY_NONE));
+    shard->expiring_count += (uint64_t)is_volatile - (uint64_t)(old_expiry != EXPIRY_NONE);
     if (is_volatile && old_expiry != expiry_ms) {
         expiry_add(&shard->expiry, expiry_ms, key->hash);
     }
@@ -276,17 +313,119 @@ enum status shard_store(struct shard *shard, const struct shard_key *key, struct
     return ST_OK;
 }
 
+static void table_remove(struct shard *shard, struct memtable *table, uint64_t hash,
+                         const struct entry *entry)
+{
+    uint64_t before = memtable_memory(table);
+    memtable_remove(table, hash, entry);
+    shard->tables_memory += memtable_memory(table) - before;
+    shard->memory_moved = true;
+}
+
+/* Without memory to shrink it the entry keeps its room, as a tombstone all the same. */
+static void entomb(struct shard *shard, struct memtable *table, uint64_t hash, struct entry *entry)
+{
+    if (entry->shape == VALUE_CLAST) {
+        entry_clear_root(entry);
+    }
+    entry->type = VALUE_NONE;
+    entry->flags &= (uint8_t)~ENTRY_WAKES;
+    entry->flags |= ENTRY_DIRTY;
+    struct value none = {.type = VALUE_NONE};
+    struct entry *stored = entry_store(shard->slab, entry, &none, EXPIRY_NONE);
+    if (stored != NULL && stored != entry) {
+        memtable_replace(table, hash, entry, stored);
+    }
+}
+
 void shard_remove(struct shard *shard, struct memtable *table, unsigned database, uint64_t hash,
                   struct entry *entry)
 {
     struct value value = entry_value(entry);
     bool is_volatile = entry_expiry(entry) != EXPIRY_NONE;
+    bool counts = database < SHARD_DATABASES && !entry_absent(entry);
+    bool buried = shard->settles && database < SHARD_DATABASES &&
+                  (shard->in_round || (entry->flags & (ENTRY_ORIGIN | ENTRY_SETTLING)) != 0);
     shard->waking_count -= (entry->flags & ENTRY_WAKES) != 0;
-    memtable_remove(table, hash, entry);
-    root_drop(shard, &value);
-    entry_free(shard->slab, entry);
-    if (database < SHARD_DATABASES) {
+    shard->expiring_count -= is_volatile;
+    if (buried) {
+        entomb(shard, table, hash, entry);
+        root_drop(shard, &value);
+    } else {
+        table_remove(shard, table, hash, entry);
+        root_drop(shard, &value);
+        entry_free(shard->slab, entry);
+    }
+    if (counts) {
         counter_add(&shard->databases[database].keys, -1);
         counter_add(&shard->databases[database].volatile_keys, -(int64_t)is_volatile);
     }
+}
+
+enum status shard_bury(struct shard *shard, const struct shard_key *key, struct entry **entry_out)
+{
+    struct value none = {.type = VALUE_NONE};
+    uint64_t table_before = memtable_memory(key->table);
+    if (memtable_reserve(key->table) != ST_OK) {
+        return ST_NOMEM;
+    }
+    shard->tables_memory += memtable_memory(key->table) - table_before;
+    shard->memory_moved = true;
+    struct entry *entry = entry_new(shard->slab, key->namespace_id, key->name, &none, EXPIRY_NONE);
+    if (entry == NULL) {
+        return ST_NOMEM;
+    }
+    entry->flags |= ENTRY_DIRTY | (key->origin & ENTRY_ORIGIN);
+    memtable_insert(key->table, key->hash, entry);
+    struct shard_counters *counters = &shard->databases[key->database];
+    counter_add(&counters->keys, -1);
+    counter_add(&counters->unresolved, (key->origin & ENTRY_UNRESOLVED) != 0);
+    *entry_out = entry;
+    return ST_OK;
+}
+
+enum status shard_install(struct shard *shard, const struct shard_key *key,
+                          const struct value *value, int64_t expiry_ms, uint64_t lsn,
+                          uint32_t access)
+{
+    int64_t wake_ms = value->type == VALUE_HASH ? fields_earliest(value) : FIELDS_NEVER;
+    size_t rows = (expiry_ms != EXPIRY_NONE) + (wake_ms != FIELDS_NEVER);
+    uint64_t table_before = memtable_memory(key->table);
+    if ((rows > 0 && expiry_reserve(&shard->expiry, rows) != ST_OK) ||
+        memtable_reserve(key->table) != ST_OK) {
+        return ST_NOMEM;
+    }
+    shard->tables_memory += memtable_memory(key->table) - table_before;
+    shard->memory_moved = true;
+    struct entry *entry = entry_new(shard->slab, key->namespace_id, key->name, value, expiry_ms);
+    if (entry == NULL) {
+        return ST_NOMEM;
+    }
+    entry->lsn = lsn;
+    entry->access = access & ENTRY_ACCESS_MASK;
+    entry->flags |= (key->origin & ENTRY_ORIGIN) | ENTRY_PINNED;
+    memtable_insert(key->table, key->hash, entry);
+    if (value->shape == VALUE_CLAST) {
+        shard_note_memory(shard, 0, value_memory(value));
+    }
+    if (expiry_ms != EXPIRY_NONE) {
+        expiry_add(&shard->expiry, expiry_ms, key->hash);
+        shard->expiring_count++;
+    }
+    if (wake_ms != FIELDS_NEVER) {
+        expiry_add(&shard->expiry, wake_ms, key->hash);
+        waking_mark(shard, entry, false);
+    }
+    return ST_OK;
+}
+
+void shard_evict(struct shard *shard, struct memtable *table, uint64_t hash, struct entry *entry)
+{
+    CHECK(entry_clean(entry));
+    struct value value = entry_value(entry);
+    shard->waking_count -= (entry->flags & ENTRY_WAKES) != 0;
+    shard->expiring_count -= entry_expiry(entry) != EXPIRY_NONE;
+    table_remove(shard, table, hash, entry);
+    root_drop(shard, &value);
+    entry_free(shard->slab, entry);
 }

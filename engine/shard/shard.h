@@ -33,22 +33,32 @@ struct shard_waiter {
 };
 
 struct shard_counters {
-    _Atomic uint64_t keys, volatile_keys;
+    _Atomic uint64_t keys; /* On disk and in memory; too low by at most `unresolved`. */
+    _Atomic uint64_t volatile_keys;
+    _Atomic uint64_t unresolved; /* Keys that were written without a look whether they are there. */
 };
 
 struct shard {
     alignas(64) _Atomic uint32_t state; /* SHARD_LOCKED, SHARD_WAITED */
     unsigned index;
+    bool settles;  /* Changes are noted (ENTRY_DIRTY), deletions may leave tombstones. */
+    bool in_round; /* A settle round is under way: every deletion leaves one, see round.c. */
     struct slab *slab;
     struct expiry expiry;
-    uint64_t waking_count; /* Entries with ENTRY_WAKES. */
-    uint64_t last_lsn;     /* Of the last effect on any of its keys. */
+    uint64_t waking_count;   /* Entries with ENTRY_WAKES, */
+    uint64_t expiring_count; /* and with ENTRY_EXPIRES. */
+    uint64_t last_lsn;       /* Of the last effect on any of its keys. */
     struct shard_counters databases[SHARD_DATABASES];
-    _Atomic uint64_t dead_entries; /* Of dropped namespaces, not yet swept. */
-    _Atomic uint64_t hits, misses, expired, lock_waits;
-    _Atomic uint64_t values_memory; /* Heap bytes of clasts, about. */
-    /* Slabs and tables, when the shard was last found free: see basin_get_stats. */
-    _Atomic uint64_t memory_used, memory_held;
+    _Atomic bool sweeping; /* Entries of dropped namespaces may be left. */
+    _Atomic uint64_t hits, misses, expired, evicted, lock_waits;
+    _Atomic uint64_t hits_loaded; /* Of the hits: what was read had to be loaded first. */
+    uint64_t chance;              /* See evict_chance. */
+    uint64_t values_memory;       /* Heap bytes of clasts, about. */
+    uint64_t tables_memory;       /* Slots of its partitions. */
+    uint64_t memory_metered;      /* What shard_meter has added to the total. */
+    bool memory_moved;            /* It may have changed since shard_meter looked. */
+    /* When the shard was last found free: see basin_get_stats, basin_get_shard. */
+    _Atomic uint64_t memory_held, memory_seen, lsn_seen;
     struct value *dead; /* Roots to free in slices. */
     size_t dead_count, dead_capacity;
     uint32_t sweep_partition; /* Where the sweep of dropped namespaces stands, */
@@ -82,6 +92,8 @@ struct shard_key {
     uint32_t namespace_id;
     unsigned database;
     struct memtable *table;
+    /* If there is no entry: what is on disk, bits of ENTRY_ORIGIN. */
+    unsigned origin;
 };
 
 /* Stores value and expiry under the key; entry is what memtable_find gave, or NULL. A root that is
@@ -89,9 +101,27 @@ struct shard_key {
  * still the caller's. Gives the entry, valid while the table's version stands. */
 enum status shard_store(struct shard *shard, const struct shard_key *key, struct entry *entry,
                         const struct value *value, int64_t expiry_ms, struct entry **entry_out);
-/* Removes the entry and frees its value. */
+/* Removes the entry and frees its value; where something may be on disk under it a tombstone stays,
+ * dirty. */
 void shard_remove(struct shard *shard, struct memtable *table, unsigned database, uint64_t hash,
                   struct entry *entry);
+/* A key that is not in memory and perhaps on disk (key->origin) is deleted: leaves a tombstone. */
+enum status shard_bury(struct shard *shard, const struct shard_key *key, struct entry **entry_out);
+/* What was read from disk, clean and pinned. Takes value's root. The key has no entry. flags:
+ * ENTRY_ORIGIN. VALUE_NONE: a clean tombstone, which says that nothing is on disk. */
+enum status shard_install(struct shard *shard, const struct shard_key *key,
+                          const struct value *value, int64_t expiry_ms, uint64_t lsn,
+                          uint32_t access);
+/* A clean entry leaves memory, with all parts of its value. */
+void shard_evict(struct shard *shard, struct memtable *table, uint64_t hash, struct entry *entry);
+/* Bytes of its keys: as counted, and as the system gave them. Values that are freed in slices do
+ * not count any more. */
+uint64_t shard_memory(const struct shard *shard);
+uint64_t shard_memory_held(const struct shard *shard);
+/* Brings a total that all shards share up to date, if this shard's part in it is off by more than
+ * slack. */
+void shard_meter(struct shard *shard, _Atomic uint64_t *total, uint64_t slack);
+
 /* Keeps the count of value memory true after a clast grew or shrank in place. */
 void shard_note_memory(struct shard *shard, uint64_t before, uint64_t after);
 

@@ -14,7 +14,8 @@
  *   part:
  *     24 u64 clast         32 u32 table       36 u32 number              data
  *
- * data: a packed value's bytes; a root as value_root_store wrote it; a part's bytes.
+ * data: a packed value's bytes; u64 clast and the root as value_root_store wrote it; a part's
+ * bytes.
  * Invariant S3: grain_parse is the only way to a grain's content, and it verifies the checksum.
  * Thread: any.
  */

@@ -1,6 +1,7 @@
 #include "engine/txn/txn_private.h"
 
 #include "engine/base/check.h"
+#include "engine/value/root.h"
 
 #include <stdlib.h>
 
@@ -42,10 +43,12 @@ void txn_free(struct txn *txn)
     }
     free(txn->outside);
     free(txn->effects);
+    free(txn->parts);
     arena_deinit(&txn->late_names);
     buf_deinit(&txn->records);
     buf_deinit(&txn->scratch);
     buf_deinit(&txn->late_name);
+    free(txn->pool);
     free(txn);
 }
 
@@ -70,14 +73,22 @@ void txn_begin(struct txn *txn, uint64_t now_ms, uint64_t seed)
     txn->planned_count = 0;
     txn->whole = false;
     txn->leaves_ages = false;
+    txn->peeks_touch = false;
     txn->shard_count = 0;
     txn->base_reserved = 0;
+    txn->resolved = false;
+    txn->load_status = ST_OK;
     txn->waiting = TXN_RUNNING;
 }
 
 void txn_leave_ages(struct txn *txn)
 {
     txn->leaves_ages = true;
+}
+
+void txn_mark_peeks(struct txn *txn)
+{
+    txn->peeks_touch = true;
 }
 
 uint64_t txn_now_ms(const struct txn *txn)
@@ -133,9 +144,12 @@ enum status txn_add_key(struct txn *txn, unsigned database, struct bytes name)
     struct txn_key *key = &txn->keys[txn->key_count++];
     key->place.name = name;
     key->place.database = database;
+    key->place.origin = 0;
     key->entry = NULL;
-    key->pinned = false;
     key->missed = false;
+    key->failed = ST_OK;
+    key->touched = false;
+    key->loaded = false;
     key_place(txn, key);
     return ST_OK;
 }
@@ -239,7 +253,7 @@ static void plan_again(struct txn *txn)
     for (size_t i = 0; i < txn->key_count; i++) {
         struct txn_key *key = &txn->keys[i];
         key_place(txn, key);
-        key->pinned = false;
+        key->failed = ST_OK;
         status_ignore(txn_add_shard(txn, key->shard->index), "it cannot fail");
     }
 }
@@ -256,9 +270,45 @@ void txn_unlock(struct txn *txn)
     txn->locked = false;
 }
 
+/* All locks are held: what the run before may have left is dropped. */
+static void run_begins(struct txn *txn)
+{
+    struct parts_miss stale[1];
+    (void)parts_take_misses(stale, 0); /* Others asked for those. */
+    txn->locked = true;
+    txn->read_lsn = 0;
+    txn->changed = false;
+    txn->misses = false;
+    txn->effect_count = 0;
+    txn->outside_count = 0;
+    txn->outside_size = 0;
+    txn->records.size = 0;
+    txn->random_state = txn->seed;
+    for (size_t i = 0; i < txn->key_count; i++) {
+        txn->keys[i].version = 0;
+        txn->keys[i].touched = false;
+    }
+}
+
+bool txn_try_lock(struct txn *txn, unsigned index)
+{
+    CHECK(!txn->locked && txn->key_count == 0 && txn->shard_count == 0);
+    if (!shard_try_lock(&txn->basin->shards[index])) {
+        return false;
+    }
+    txn->shards[0] = (uint16_t)index;
+    txn->shard_count = 1;
+    txn->locked_count = 1;
+    run_begins(txn);
+    return true;
+}
+
 enum status txn_lock(struct txn *txn)
 {
     CHECK(!txn->locked);
+    if (txn->load_status != ST_OK) { /* What it asked for cannot be had. */
+        return txn->load_status;
+    }
     late_keys_drop(txn);
     if (txn->reserved < txn->base_reserved) { /* A retry: the reservation was given back. */
         uint64_t size = txn->base_reserved;
@@ -292,28 +342,75 @@ enum status txn_lock(struct txn *txn)
         txn_unlock(txn);
         plan_again(txn);
     }
-    txn->locked = true;
-    txn->read_lsn = 0;
-    txn->changed = false;
-    txn->misses = false;
-    txn->effect_count = 0;
-    txn->outside_count = 0;
-    txn->outside_size = 0;
-    txn->records.size = 0;
-    txn->random_state = txn->seed;
-    for (size_t i = 0; i < txn->key_count; i++) {
-        txn->keys[i].version = 0;
-    }
+    run_begins(txn);
     return ST_OK;
 }
 
 /* -- Waiting for the log ---------------------------------------------------------------------- */
 
+/* How much more than settle_log may wait to be settled before writers wait for it. */
+#define UNSETTLED_TIMES 4
+/* With memory a sixteenth past its limit so much may; less is not worth a round. */
+#define UNSETTLED_MIN (1u << 20)
+
+/* Memory has run away from its limit with what only a settle round can make leave. */
+static bool memory_waits(const struct basin *basin, uint64_t unsettled)
+{
+    uint64_t max = atomic_load_explicit(&basin->memory_max, memory_order_relaxed);
+    return unsettled > UNSETTLED_MIN &&
+           atomic_load_explicit(&basin->memory_used, memory_order_relaxed) +
+                   atomic_load_explicit(&basin->strata.memory, memory_order_relaxed) >
+               max + max / 16 &&
+           max != UINT64_MAX;
+}
+
+enum status store_reserve(struct basin *basin, uint64_t size)
+{
+    if (!basin->settles) {
+        return wlog_reserve(basin->log, size);
+    }
+    uint64_t unsettled =
+        wlog_end(basin->log) - atomic_load_explicit(&basin->settled_lsn, memory_order_relaxed);
+    uint64_t settle_log = store_settle_log(basin);
+    if (__builtin_expect(unsettled > settle_log, 0) &&
+        !atomic_exchange(&basin->settle_asked, true)) {
+        store_ask_settler(basin);
+    }
+    bool hungry = memory_waits(basin, unsettled);
+    if (__builtin_expect(hungry, 0) && !atomic_exchange(&basin->settle_forced, true)) {
+        store_ask_settler(basin);
+    }
+    if (__builtin_expect(hungry || unsettled > UNSETTLED_TIMES * settle_log + UNSETTLED_MIN, 0)) {
+        enum status settling = atomic_load(&basin->settle_status);
+        return settling == ST_OK || settling == ST_NOMEM ? ST_WAIT : settling;
+    }
+    return wlog_reserve(basin->log, size);
+}
+
+void store_wake_waiting(struct basin *basin)
+{
+    pthread_mutex_lock(&basin->waiting_mutex);
+    struct txn *txn = basin->waiting_first;
+    basin->waiting_first = NULL;
+    while (txn != NULL) {
+        struct txn *next = txn->waiting_next;
+        txn->wake(txn->ctx);
+        txn = next;
+    }
+    pthread_mutex_unlock(&basin->waiting_mutex);
+}
+
 /* The log accounts whole reservations, so a larger one takes the place of the one that is held. */
 static enum status reservation_grow(struct txn *txn, uint64_t more)
 {
     uint64_t total = txn->reserved + more;
-    enum status status = wlog_reserve(txn->basin->log, total);
+    enum status status = store_reserve(txn->basin, total);
+    if (status == ST_WAIT && txn->reserved > 0 && txn->effect_count == 0) {
+        /* What it holds may be the very room that the larger one lacks: there may never be both. */
+        wlog_unreserve(txn->basin->log, txn->reserved);
+        txn->reserved = 0;
+        status = store_reserve(txn->basin, total);
+    }
     if (status == ST_OK) {
         if (txn->reserved > 0) {
             wlog_unreserve(txn->basin->log, txn->reserved);
@@ -368,7 +465,7 @@ static void wait_for_log(struct txn *txn)
     basin->waiting_first = txn;
     pthread_mutex_unlock(&basin->waiting_mutex);
     /* Room may have come between the refusal and the list: then nobody would wake us. */
-    enum status status = wlog_reserve(basin->log, txn->last_shortage);
+    enum status status = store_reserve(basin, txn->last_shortage);
     if (status == ST_OK) {
         wlog_unreserve(basin->log, txn->last_shortage);
     }
@@ -381,9 +478,67 @@ static void wait_for_log(struct txn *txn)
     }
 }
 
+static enum status part_miss_add(struct txn *txn, struct part_name name, uint32_t key)
+{
+    if (txn->part_count == txn->part_capacity) {
+        size_t capacity = txn->part_capacity == 0 ? LOAD_MISSES_MAX : txn->part_capacity * 2;
+        struct part_miss *parts = realloc(txn->parts, capacity * sizeof(*parts));
+        if (parts == NULL) {
+            return ST_NOMEM;
+        }
+        txn->parts = parts;
+        txn->part_capacity = capacity;
+    }
+    txn->parts[txn->part_count++] = (struct part_miss){name, key};
+    return ST_OK;
+}
+
+/* Which of the txn's keys has a value with this clast; TXN_NO_KEY: none. */
+static uint32_t key_of_clast(struct txn *txn, uint64_t clast)
+{
+    for (size_t i = 0; i < txn->key_count; i++) {
+        struct entry *entry = txn_entry(txn, &txn->keys[i]);
+        if (entry == NULL || entry->shape != VALUE_CLAST || entry_absent(entry)) {
+            continue;
+        }
+        struct value value = entry_value(entry);
+        if (value_clast(&value) == clast) {
+            return (uint32_t)i;
+        }
+    }
+    return TXN_NO_KEY;
+}
+
+bool txn_misses_take(struct txn *txn)
+{
+    struct parts_miss misses[LOAD_MISSES_MAX];
+    size_t count = parts_take_misses(misses, LOAD_MISSES_MAX);
+    uint64_t last_clast = 0;
+    uint32_t key = TXN_NO_KEY;
+    txn->part_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (misses[i].clast != last_clast) {
+            last_clast = misses[i].clast;
+            key = key_of_clast(txn, last_clast);
+        }
+        struct part_name name = {misses[i].clast, misses[i].table, misses[i].number};
+        if (key != TXN_NO_KEY && part_miss_add(txn, name, key) != ST_OK) {
+            break; /* Those that were noted are brought first. */
+        }
+        if (key != TXN_NO_KEY) {
+            txn_entry(txn, &txn->keys[key])->flags |= ENTRY_PINNED;
+        }
+    }
+    txn->misses |= txn->part_count > 0;
+    return txn->misses;
+}
+
 void txn_retry(struct txn *txn)
 {
     CHECK(!txn->changed || !txn->locked);
+    if (txn->locked) {
+        (void)txn_misses_take(txn);
+    }
     txn_unlock(txn);
     if (txn->basin->log != NULL) {
         reservation_drop(txn);
@@ -400,6 +555,16 @@ void txn_retry(struct txn *txn)
 /* A command with a million keys is no reason to keep their memory. */
 static void arrays_shrink(struct txn *txn)
 {
+    window_free(txn->window);
+    txn->window = NULL;
+    if (txn->part_capacity > LOAD_MISSES_MAX) {
+        free(txn->parts);
+        txn->parts = NULL;
+        txn->part_capacity = 0;
+    }
+    txn->part_count = 0;
+    txn->window_wanted = false;
+    txn->resolve_wanted = false;
     buf_clear(&txn->records, RECORDS_KEEP);
     buf_clear(&txn->scratch, SCRATCH_KEEP);
     buf_clear(&txn->late_name, SCRATCH_KEEP);
@@ -552,14 +717,26 @@ void txn_effect_close(struct txn *txn, uint32_t key, struct shard *shard, uint64
 
 /* -- End ------------------------------------------------------------------------------------- */
 
-/* Tells entries, shards and removed keys the LSN of their effect (W1). */
-static void stamp(struct txn *txn, uint64_t start_lsn)
+/* The map of databases has the LSN of the one effect: that of its group from now on. */
+static void stamp_databases(struct basin *basin, uint64_t start_lsn, uint64_t lsn)
+{
+    for (unsigned i = 0; i < BASIN_DATABASES; i++) {
+        if (basin->namespace_lsn[i] > start_lsn) {
+            basin->namespace_lsn[i] = lsn;
+        }
+    }
+}
+
+/* Tells entries, shards and removed keys the LSN of the group's end: a frame of the log may end in
+ * the midst of a group, and what is durable of it then does not count (W2). So neither a reply (W1)
+ * nor a settle round (S1) is content with less. */
+static void stamp(struct txn *txn, uint64_t start_lsn, uint64_t lsn)
 {
     for (size_t i = 0; i < txn->effect_count; i++) {
         struct txn_effect *effect = &txn->effects[i];
-        uint64_t lsn = start_lsn + effect->end;
         if (effect->shard == NULL) {
-            continue; /* On the map of databases: see txn_scan.c. */
+            stamp_databases(txn->basin, start_lsn, lsn);
+            continue;
         }
         effect->shard->last_lsn = lsn;
         struct entry *entry =
@@ -605,13 +782,40 @@ static uint64_t append(struct txn *txn)
     return lsn;
 }
 
-/* Tests: half of the keys that were used are forgotten, as if they had left memory. */
-static void make_cold(struct txn *txn)
+/* It has run: what was brought for it may leave memory again. */
+static void unpin(struct txn *txn)
 {
     for (size_t i = 0; i < txn->key_count; i++) {
-        struct entry *entry = txn_entry(txn, &txn->keys[i]);
-        if (entry != NULL && loader_coin(txn->basin->loader)) {
-            entry->flags |= ENTRY_COLD;
+        struct txn_key *key = &txn->keys[i];
+        if (key->entry != NULL && key->version == key->place.table->version + 1) {
+            key->entry->flags &= (uint8_t)~ENTRY_PINNED;
+        }
+    }
+}
+
+/* Tests: what was used leaves memory if it can, so that every read is a miss. */
+static void forget(struct txn *txn)
+{
+    if (atomic_load(&txn->basin->windows) > 0) {
+        return;
+    }
+    for (size_t i = 0; i < txn->key_count; i++) {
+        struct txn_key *key = &txn->keys[i];
+        struct entry *entry = txn_entry(txn, key);
+        if (entry != NULL && entry_clean(entry)) {
+            shard_evict(key->shard, key->place.table, key->place.hash, entry);
+        }
+    }
+}
+
+/* The total of memory in use learns what the txn has changed. */
+static void meter(struct txn *txn)
+{
+    struct basin *basin = txn->basin;
+    for (unsigned i = 0; i < txn->locked_count; i++) {
+        struct shard *shard = &basin->shards[txn->shards[i]];
+        if (shard->memory_moved) {
+            shard_meter(shard, &basin->memory_used, METER_SLACK);
         }
     }
 }
@@ -630,8 +834,8 @@ void txn_end(struct txn *txn, uint64_t *wait_lsn_out)
         if (txn->effect_count > 0) {
             uint64_t size = group_size(txn);
             uint64_t start_lsn = append(txn);
-            stamp(txn, start_lsn);
             wait_lsn = start_lsn + size; /* Later than anything it can have read. */
+            stamp(txn, start_lsn, wait_lsn);
         } else {
             reservation_drop(txn);
         }
@@ -639,8 +843,12 @@ void txn_end(struct txn *txn, uint64_t *wait_lsn_out)
             wait_lsn = 0;
         }
     }
-    if (basin->loader != NULL) {
-        make_cold(txn);
+    unpin(txn);
+    if (basin->forgets) {
+        forget(txn);
+    }
+    if (txn->changed) {
+        meter(txn);
     }
     txn_unlock(txn);
     arrays_shrink(txn);

@@ -72,6 +72,16 @@ void change_put_sized(struct change *change, struct bytes bytes)
     change_put_bytes(change, bytes);
 }
 
+bool change_brought(struct change *change, enum status *status)
+{
+    if (*status != ST_WAIT || !change->txn->changed) {
+        return false;
+    }
+    /* Whoever has changed something must not be told to wait and come back. */
+    *status = load_parts_now(change->txn->basin, &change->key->place);
+    return *status == ST_OK;
+}
+
 /* The change freed the root that the entry still names. */
 static void root_left(struct change *change)
 {
@@ -158,8 +168,11 @@ enum status change_apply(struct change *change, uint64_t *count_out)
     struct value *value = &change->value;
     struct bytes payload = bytes_slice(buf_bytes(&txn->records), change->payload, SIZE_MAX);
     struct value_change done;
-    enum status applied =
-        value_apply(value, change->op, payload, &txn->basin->limits, &txn->scratch, &done);
+    enum status applied;
+    do {
+        applied =
+            value_apply(value, change->op, payload, &txn->basin->limits, &txn->scratch, &done);
+    } while (change_brought(change, &applied));
     CHECK(applied != ST_CORRUPT);
     if (count_out != NULL) {
         *count_out = done.count;

@@ -40,6 +40,11 @@ enum status change_begin(struct txn *txn, unsigned number, struct value empty, u
 bool change_record(struct change *change, enum record_op op, uint64_t payload, enum status *status);
 enum status change_end(struct change *change, enum status status);
 
+/* True: the operation that gave this status is to be tried again. What it lacked has been brought,
+ * because the txn has changed something before and cannot wait any more. ST_WAIT becomes what kept
+ * it from being brought. */
+bool change_brought(struct change *change, enum status *status);
+
 /* An operation of value.h on a key that is absent or of that type; payload_max bounds what is put
  * next. After ST_OK change_apply must follow. */
 enum status change_open(struct txn *txn, unsigned number, enum value_type type, unsigned op,

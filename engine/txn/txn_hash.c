@@ -131,7 +131,6 @@ enum status txn_hash_expire_due(struct txn *txn, struct shard *shard, struct mem
     }
     struct txn_key *key = &txn->keys[0];
     CHECK(key->shard == shard && key->place.table == table && key->place.hash == hash);
-    key->pinned = true; /* A heap of times stands for what is in memory. */
     struct value value = entry_value(entry);
     struct named none = {NULL, 0, 1};
     status = due_remove(txn, 0, &value, &none, EXPIRE_FIELDS, EXPIRE_BYTES, 0);

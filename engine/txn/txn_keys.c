@@ -32,7 +32,7 @@ bool txn_expired(const struct txn *txn, const struct entry *entry)
 struct entry *txn_live_entry(struct txn *txn, struct txn_key *key)
 {
     struct entry *entry = txn_entry(txn, key);
-    return entry != NULL && !txn_expired(txn, entry) ? entry : NULL;
+    return entry != NULL && !entry_absent(entry) && !txn_expired(txn, entry) ? entry : NULL;
 }
 
 /* W1: who reads this must wait for the log to cover it, and that the key is in this database
@@ -49,9 +49,13 @@ static struct txn_key *key_at(struct txn *txn, unsigned number)
     return &txn->keys[number];
 }
 
-static uint32_t access_clock(const struct txn *txn)
+/* One use a command, however often it looks. */
+static inline void touch(struct txn *txn, struct txn_key *key, struct entry *entry)
 {
-    return (uint32_t)(txn->now_ms / 1000) & ENTRY_ACCESS_MASK;
+    if (!key->touched) {
+        key->touched = true;
+        evict_touch(&txn->basin->rule, key->shard, entry, txn->now_ms);
+    }
 }
 
 /* ST_WAIT: the entry must be loaded first. "Execute until miss": nothing may have changed yet. */
@@ -59,14 +63,23 @@ static enum status find(struct txn *txn, unsigned number, struct entry **entry_o
 {
     struct txn_key *key = key_at(txn, number);
     struct entry *entry = txn_entry(txn, key);
-    if (entry != NULL && (entry->flags & ENTRY_COLD) != 0 && !key->pinned) {
-        CHECK(!txn->changed);
-        key->missed = true;
-        txn->misses = true;
-        return ST_WAIT;
+    if (entry == NULL && load_origin(txn->basin, key->place.hash) != 0) {
+        if (key->failed != ST_OK) {
+            return key->failed;
+        }
+        if (!txn->changed) {
+            key->missed = true;
+            txn->misses = true;
+            return ST_WAIT;
+        }
+        enum status status = load_key_now(txn->basin, &key->place);
+        if (status != ST_OK) {
+            return status;
+        }
+        entry = txn_entry(txn, key);
     }
     note_read(txn, key, entry);
-    *entry_out = entry != NULL && !txn_expired(txn, entry) ? entry : NULL;
+    *entry_out = txn_live_entry(txn, key);
     return ST_OK;
 }
 
@@ -84,6 +97,9 @@ enum status txn_peek(struct txn *txn, unsigned number, struct value *value_out)
     if (status != ST_OK) {
         return status;
     }
+    if (entry != NULL && txn->peeks_touch && !txn->leaves_ages) {
+        touch(txn, &txn->keys[number], entry);
+    }
     *value_out = entry != NULL ? entry_value(entry) : (struct value){.type = VALUE_NONE};
     return ST_OK;
 }
@@ -95,15 +111,18 @@ enum status txn_read(struct txn *txn, unsigned number, struct value *value_out)
     if (status != ST_OK) {
         return status;
     }
-    struct shard *shard = txn->keys[number].shard;
+    struct txn_key *key = &txn->keys[number];
     if (entry == NULL) {
-        count(&shard->misses);
+        count(&key->shard->misses);
         *value_out = (struct value){.type = VALUE_NONE};
         return ST_OK;
     }
-    count(&shard->hits);
+    count(&key->shard->hits);
+    if (__builtin_expect(key->loaded, 0)) {
+        count(&key->shard->hits_loaded);
+    }
     if (__builtin_expect(!txn->leaves_ages, 1)) {
-        entry->access = access_clock(txn);
+        touch(txn, key, entry);
     }
     *value_out = entry_value(entry);
     return ST_OK;
@@ -117,27 +136,45 @@ int64_t txn_expiry(struct txn *txn, unsigned number)
 
 void txn_touch(struct txn *txn, unsigned number)
 {
-    struct entry *entry = txn_live_entry(txn, key_at(txn, number));
+    struct txn_key *key = key_at(txn, number);
+    struct entry *entry = txn_live_entry(txn, key);
     if (entry != NULL) {
-        entry->access = access_clock(txn);
+        touch(txn, key, entry);
     }
+}
+
+bool txn_counts_uses(const struct txn *txn)
+{
+    return evict_counts_uses(&txn->basin->rule);
 }
 
 void txn_age(struct txn *txn, unsigned number, uint64_t seconds)
 {
     struct entry *entry = txn_live_entry(txn, key_at(txn, number));
-    if (entry != NULL) {
+    if (entry != NULL && !txn_counts_uses(txn)) {
         uint32_t age = seconds < ENTRY_ACCESS_MASK ? (uint32_t)seconds : ENTRY_ACCESS_MASK;
-        entry->access = (access_clock(txn) - age) & ENTRY_ACCESS_MASK;
+        entry->access = (evict_clock(txn->now_ms) - age) & ENTRY_ACCESS_MASK;
     }
 }
 
 uint64_t txn_idle_ms(struct txn *txn, unsigned number)
 {
     struct entry *entry = txn_live_entry(txn, key_at(txn, number));
-    return entry == NULL
-               ? 0
-               : (uint64_t)((access_clock(txn) - entry->access) & ENTRY_ACCESS_MASK) * 1000;
+    return entry == NULL ? 0 : evict_idle_s(entry, txn->now_ms) * 1000;
+}
+
+void txn_set_frequency(struct txn *txn, unsigned number, unsigned frequency)
+{
+    struct entry *entry = txn_live_entry(txn, key_at(txn, number));
+    if (entry != NULL && txn_counts_uses(txn)) {
+        entry->access = evict_counter(frequency, txn->now_ms);
+    }
+}
+
+unsigned txn_frequency(struct txn *txn, unsigned number)
+{
+    struct entry *entry = txn_live_entry(txn, key_at(txn, number));
+    return entry == NULL ? 0 : evict_frequency(&txn->basin->rule, entry->access, txn->now_ms);
 }
 
 uint64_t txn_memory(struct txn *txn, unsigned number)
@@ -156,11 +193,16 @@ enum status txn_store(struct txn *txn, struct txn_key *key, const struct value *
                       int64_t expiry_ms)
 {
     struct entry *entry = txn_entry(txn, key);
+    key->place.origin = entry == NULL ? load_origin(txn->basin, key->place.hash) : 0;
     enum status status = shard_store(key->shard, &key->place, entry, value, expiry_ms, &key->entry);
     if (status == ST_OK) {
         key->version = key->place.table->version + 1;
-        key->entry->access = access_clock(txn);
-        key->pinned = true; /* What was stored is in memory. */
+        if (entry == NULL) {
+            key->touched = true;
+            key->entry->access = evict_fresh(&txn->basin->rule, txn->now_ms);
+        } else {
+            touch(txn, key, key->entry);
+        }
     }
     return status;
 }
@@ -188,9 +230,8 @@ enum status txn_prepare(struct txn *txn, unsigned number, struct entry **entry_o
 {
     struct txn_key *key = key_at(txn, number);
     struct entry *entry = txn_entry(txn, key);
-    *entry_out = entry;
-    if (entry == NULL || !txn_expired(txn, entry)) {
-        CHECK(entry == NULL || (entry->flags & ENTRY_COLD) == 0 || key->pinned);
+    *entry_out = entry == NULL || entry_absent(entry) ? NULL : entry;
+    if (*entry_out == NULL || !txn_expired(txn, entry)) {
         return ST_OK;
     }
     *entry_out = NULL;
@@ -198,16 +239,47 @@ enum status txn_prepare(struct txn *txn, unsigned number, struct entry **entry_o
     return txn_delete_entry(txn, number, key->shard, key->place.table, key->place.hash, entry);
 }
 
+/* Of a key that is not in memory and perhaps on disk, when nobody asks whether it is. */
+static enum status delete_unseen(struct txn *txn, unsigned number)
+{
+    struct txn_key *key = &txn->keys[number];
+    if (txn_logs(txn)) {
+        enum status status = txn_room(txn, RECORD_HEADER_SIZE + key->place.name.size);
+        if (status == ST_OK) {
+            status =
+                txn_effect_open(txn, RECORD_DELETE, key->place.namespace_id, key->place.name, 0);
+        }
+        if (status != ST_OK) {
+            return status;
+        }
+    }
+    key->place.origin = ENTRY_UNRESOLVED;
+    enum status status = shard_bury(key->shard, &key->place, &key->entry);
+    if (status != ST_OK) {
+        if (txn_logs(txn)) {
+            txn_effect_drop(txn);
+        }
+        return status;
+    }
+    key->version = key->place.table->version + 1;
+    txn_effect_close(txn, number, key->shard, key->place.hash);
+    return ST_OK;
+}
+
 enum status txn_delete(struct txn *txn, unsigned number, bool *existed_out)
 {
     struct txn_key *key = key_at(txn, number);
     struct entry *entry = txn_entry(txn, key);
-    bool existed = entry != NULL && !txn_expired(txn, entry);
+    if (entry == NULL && load_origin(txn->basin, key->place.hash) != 0) {
+        struct entry *found = NULL;
+        return existed_out == NULL ? delete_unseen(txn, number) : find(txn, number, &found);
+    }
+    bool existed = txn_live_entry(txn, key) != NULL;
     note_read(txn, key, entry);
     if (existed_out != NULL) {
         *existed_out = existed;
     }
-    if (entry == NULL) {
+    if (entry == NULL || entry_absent(entry)) {
         return ST_OK;
     }
     return txn_delete_entry(txn, number, key->shard, key->place.table, key->place.hash, entry);
@@ -249,13 +321,16 @@ enum status txn_log_put(struct txn *txn, unsigned number, const struct value *va
     return status;
 }
 
-static int64_t expiry_resolved(struct txn *txn, struct txn_key *key, int64_t expiry_ms)
+/* ST_WAIT: the time is to be kept, and nobody knows whether there is one. */
+static enum status expiry_resolve(struct txn *txn, unsigned number, int64_t *expiry_ms)
 {
-    if (expiry_ms != BASIN_KEEP_EXPIRY) {
-        return expiry_ms;
+    enum status status = ST_OK;
+    if (*expiry_ms == BASIN_KEEP_EXPIRY) {
+        struct entry *entry = NULL;
+        status = find(txn, number, &entry);
+        *expiry_ms = entry != NULL ? entry_expiry(entry) : EXPIRY_NONE;
     }
-    struct entry *entry = txn_live_entry(txn, key);
-    return entry != NULL ? entry_expiry(entry) : EXPIRY_NONE;
+    return status;
 }
 
 /* Stores a value whose PUT record is open, and closes it. */
@@ -278,10 +353,8 @@ static enum status put_finish(struct txn *txn, unsigned number, const struct val
 
 enum status txn_put(struct txn *txn, unsigned number, struct value *value, int64_t expiry_ms)
 {
-    struct txn_key *key = key_at(txn, number);
-    expiry_ms = expiry_resolved(txn, key, expiry_ms);
-    enum status status = ST_OK;
-    if (txn_logs(txn)) {
+    enum status status = expiry_resolve(txn, number, &expiry_ms);
+    if (status == ST_OK && txn_logs(txn)) {
         status = txn_log_put(txn, number, value, expiry_ms);
     }
     if (status == ST_OK) {
@@ -315,7 +388,10 @@ enum status txn_put_encoded(struct txn *txn, unsigned number, struct bytes encod
 enum status txn_text_set(struct txn *txn, unsigned number, struct bytes text, int64_t expiry_ms)
 {
     struct txn_key *key = key_at(txn, number);
-    expiry_ms = expiry_resolved(txn, key, expiry_ms);
+    enum status resolved = expiry_resolve(txn, number, &expiry_ms);
+    if (resolved != ST_OK) {
+        return resolved;
+    }
     if (txn_logs(txn)) {
         enum status status =
             txn_room(txn, RECORD_HEADER_SIZE + key->place.name.size + 9 + text.size);
@@ -410,8 +486,12 @@ enum status txn_rename(struct txn *txn, unsigned from, unsigned to)
     uint64_t room = 2 * RECORD_HEADER_SIZE + source->place.name.size +
                     txn->keys[to].place.name.size + 8 + value_encoded_max(&value);
     enum status status = txn_room(txn, room);
+    uint32_t access = entry->access;
     if (status == ST_OK) {
         status = txn_copy(txn, from, to);
+    }
+    if (status == ST_OK && txn_counts_uses(txn)) {
+        txn_entry(txn, &txn->keys[to])->access = access;
     }
     /* The copy shares the parts, so this costs one block of the table a part, not the content. */
     return status == ST_OK ? txn_delete(txn, from, NULL) : status;

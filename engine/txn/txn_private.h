@@ -7,13 +7,17 @@
  *     txn_hash.c    typed changes: hashes, and the expiry of their fields
  *     txn_set.c     … of sets
  *     txn_scan.c    the whole keyspace
- *     loader.c      simulated misses: brings "cold" entries back a moment later
+ *     txn_window.c  what of it is on disk
+ *     txn_load.c    brings what is on disk into memory
+ *     txn_evict.c   deletes keys when memory in use passes its limit
+ *     loader.c      the threads that load for txns
  */
 #ifndef BASIN_ENGINE_TXN_PRIVATE_H
 #define BASIN_ENGINE_TXN_PRIVATE_H
 
 #include "engine/base/arena.h"
 #include "engine/txn/store.h"
+#include "engine/txn/txn_window.h"
 #include "engine/wlog/record.h"
 
 #define TXN_KEYS_INLINE 4
@@ -27,8 +31,16 @@ struct txn_key {
     struct shard *shard;
     struct entry *entry; /* Valid while place.table->version == version. */
     uint64_t version;    /* 0: never looked up. */
-    bool pinned;         /* Was loaded for this request: in memory, whatever the flag says. */
-    bool missed;         /* Noted as absent from memory. */
+    bool missed;         /* Is not in memory and perhaps on disk: noted, to be loaded. */
+    bool touched;        /* Marked as used by this run. */
+    bool loaded;         /* It, or parts of its value, were brought from disk for this txn. */
+    enum status failed;  /* What became of loading it, unless ST_OK. */
+};
+
+/* A part of the value of a planned key. */
+struct part_miss {
+    struct part_name name;
+    uint32_t key;
 };
 
 /* An effect made by this txn: where its record ends, and what must learn its LSN. */
@@ -60,6 +72,7 @@ struct txn {
     struct txn_key inline_keys[TXN_KEYS_INLINE];
     bool whole;
     bool leaves_ages; /* txn_leave_ages */
+    bool peeks_touch; /* txn_mark_peeks */
     uint64_t namespace_epoch;
 
     uint16_t shards[BASIN_SHARDS_MAX]; /* Ascending, to be locked. */
@@ -80,10 +93,21 @@ struct txn {
     size_t record_before; /* Of the one before an open record. */
     bool changed;
 
+    struct part_miss *parts; /* Absent parts that were asked for. */
+    size_t part_count, part_capacity;
+    struct window *window; /* What a walk over the keyspace asked for. */
+    bool window_wanted;    /* And did not have: from window_first on, so many rows. */
+    unsigned window_database;
+    uint64_t window_first, window_rows;
+    bool resolve_wanted;     /* The number of keys must be known exactly: settle and merge. */
+    bool resolved;           /* That has been done. */
+    enum status load_status; /* What became of these two. */
+
     uint64_t read_lsn; /* Highest LSN of what was read. */
     bool misses;
     struct buf scratch;
-    struct buf late_name; /* Of the key that txn_hash_expire_due plans. */
+    struct buf late_name;    /* Of the key that txn_hash_expire_due plans. */
+    struct evict_pool *pool; /* NULL until it first evicts. */
 
     /* Under waiting_mutex, or the shard's queue mutex for TXN_WAITS_SHARD. */
     enum txn_waiting waiting;
@@ -98,6 +122,9 @@ struct txn {
 enum status txn_room(struct txn *txn, uint64_t size);
 /* Room in the effect array for one more. */
 enum status txn_effect_reserve(struct txn *txn);
+/* Takes note of the absent parts that this thread has asked for, of the values of this txn's keys.
+ * True: there are some, or of keys. Under the shards' locks. */
+bool txn_misses_take(struct txn *txn);
 /* Opens a record; its payload is appended to txn->records, and txn_effect_close ends it. After
  * txn_room nothing here fails but for lack of memory. */
 enum status txn_effect_open(struct txn *txn, enum record_op op, uint32_t namespace_id,
@@ -113,6 +140,8 @@ static inline bool txn_logs(const struct txn *txn)
     return txn->basin->log != NULL;
 }
 enum status txn_add_shard(struct txn *txn, unsigned index);
+/* Locks one shard of a txn that has planned nothing, if it is free now. */
+bool txn_try_lock(struct txn *txn, unsigned index);
 enum status txn_add_key(struct txn *txn, unsigned database, struct bytes name);
 void txn_unlock(struct txn *txn);
 
@@ -152,14 +181,46 @@ enum status txn_delete_entry(struct txn *txn, uint32_t number, struct shard *sha
 enum status txn_hash_expire_due(struct txn *txn, struct shard *shard, struct memtable *table,
                                 uint64_t hash, struct entry *entry, bool *more_out);
 
+/* -- txn_load.c ------------------------------------------------------------------------------- */
+
+/* What reads need beside the store; one for each thread that loads. */
+struct load_room {
+    unsigned char *page; /* PAGE_SIZE_BYTES, aligned. */
+    struct buf grain;
+    struct evict_pool pool; /* What is loaded takes the place of something. */
+};
+enum status load_room_init(struct load_room *room, struct basin *basin);
+void load_room_deinit(struct load_room *room);
+
+/* What is on disk under a key that has no entry (bits of ENTRY_ORIGIN), as far as memory knows: 0
+ * or ENTRY_UNRESOLVED. Under the shard's lock. */
+unsigned load_origin(const struct basin *basin, uint64_t hash);
+/* Brings the key into memory: its value, clean, or a clean tombstone if it is not there. Locks the
+ * shard for moments, waits for the device between them. Fine when it is in memory already. ST_IO,
+ * ST_CORRUPT (S3), ST_NOMEM. */
+enum status load_key(struct basin *basin, const struct shard_key *place, struct load_room *room);
+
+/* Brings a part of a large value of that key into memory. As load_key. */
+enum status load_part(struct basin *basin, const struct shard_key *place, struct part_name name,
+                      struct load_room *room);
+
+/* For those who have changed something already and cannot go back: the same under the shard's lock,
+ * waiting for the device all the same. Few commands need it, and seldom. A key that has no entry;
+ * the parts of that key's value that this thread was just told to wait for. */
+#define LOAD_MISSES_MAX 64
+enum status load_key_now(struct basin *basin, const struct shard_key *place);
+enum status load_parts_now(struct basin *basin, const struct shard_key *place);
+
 /* -- loader.c --------------------------------------------------------------------------------- */
 
-enum status loader_new(struct basin *basin, uint64_t seed, struct loader **loader_out);
+/* threads: 0: none, loader_run does the work (tests). */
+enum status loader_new(struct basin *basin, unsigned threads, struct loader **loader_out);
 void loader_free(struct loader *loader);
+/* Loads all that the txn missed, and then wakes it. */
 void loader_submit(struct loader *loader, struct txn *txn);
 /* Takes the txn back, waiting if it is being served. */
 void loader_cancel(struct loader *loader, struct txn *txn);
-/* A fair coin, for making keys cold. Thread: any. */
-bool loader_coin(struct loader *loader);
+/* Serves all that waits, without threads. */
+void loader_run(struct loader *loader);
 
 #endif

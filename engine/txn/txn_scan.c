@@ -2,13 +2,14 @@
 
 #include "engine/base/check.h"
 
-#include <stdlib.h>
-
 /* Cursors are the upper 48 bits of a hash: some clients read them as doubles. A step finishes all
  * keys that share them. */
 #define CURSOR_SHIFT 16
 
 #define RANDOM_STEPS 32
+/* A window smaller than this is not worth the reading. */
+#define WINDOW_ROWS_MIN 64
+#define SWEEP_SLOTS 512
 
 /* W1: an answer about many keys waits for the last effect on any of their shards. */
 static void note_read_all(struct txn *txn, unsigned database)
@@ -21,99 +22,233 @@ static void note_read_all(struct txn *txn, unsigned database)
     txn_saw(txn, basin->namespace_lsn[database]);
 }
 
-static bool entry_counts(const struct txn *txn, const struct entry *entry, uint32_t namespace_id)
+/* -- A walk over memory and disk in the order of places ------------------------------------------
+ */
+
+struct walk {
+    struct txn *txn;
+    uint32_t namespace_id;
+    uint64_t first; /* The place at which it began. */
+    uint64_t rows;  /* About how many keys it will want. */
+    uint64_t place; /* Where it is: everything below has been given. */
+    unsigned partition;
+    const struct slot *slot; /* The next in memory, of this partition. */
+    size_t row;              /* The next in the window. */
+};
+
+struct walk_key {
+    uint64_t place;
+    struct txn_scan_key key;
+};
+
+static void walk_enter(struct walk *walk, unsigned partition, uint64_t place)
 {
-    if (entry->namespace_id != namespace_id) {
+    struct basin *basin = walk->txn->basin;
+    walk->partition = partition;
+    walk->place = place;
+    walk->slot = partition < PARTITION_COUNT
+                     ? memtable_seek(&basin->tables[partition], place_hash(place))
+                     : NULL;
+}
+
+static void walk_begin(struct walk *walk, struct txn *txn, unsigned database, uint64_t hash,
+                       uint64_t rows)
+{
+    *walk = (struct walk){.txn = txn, .first = place_of_key(hash), .rows = rows};
+    walk->namespace_id = atomic_load(&txn->basin->namespaces[database]);
+    txn->window_database = database;
+    if (txn->window != NULL) {
+        walk->row = window_seek(txn->window, walk->first);
+    }
+    walk_enter(walk, place_partition(walk->first), walk->first);
+}
+
+/* Asks for a window from the walk's start on, each time four times larger. */
+static enum status window_want(struct walk *walk)
+{
+    struct txn *txn = walk->txn;
+    if (txn->load_status != ST_OK) {
+        return txn->load_status;
+    }
+    bool larger = txn->window != NULL && txn->window->first == walk->first &&
+                  txn->window->namespace_id == walk->namespace_id;
+    uint64_t rows = larger ? window_count(txn->window) * 4 : walk->rows;
+    CHECK(!txn->changed);
+    txn->window_first = walk->first;
+    txn->window_rows = rows < WINDOW_ROWS_MIN ? WINDOW_ROWS_MIN : rows;
+    txn->window_wanted = true;
+    txn->misses = true;
+    return ST_WAIT;
+}
+
+/* The next key on disk in this partition, or NULL. ST_WAIT: not known yet. */
+static enum status disk_peek(struct walk *walk, const struct window_row **row_out)
+{
+    struct txn *txn = walk->txn;
+    const struct window *window = txn->window;
+    uint64_t end = ((uint64_t)walk->partition << (64 - PARTITION_BITS)) | PLACE_LOW;
+    *row_out = NULL;
+    if (txn->basin->stacks[walk->partition].count == 0) {
+        return ST_OK;
+    }
+    bool ours = window != NULL && window->namespace_id == walk->namespace_id &&
+                window->first <= walk->first;
+    if (!ours || window->last < walk->place) {
+        return window_want(walk);
+    }
+    while (walk->row < window_count(window) && window_at(window, walk->row)->place < walk->place) {
+        walk->row++;
+    }
+    if (walk->row < window_count(window) && window_at(window, walk->row)->place <= end) {
+        *row_out = window_at(window, walk->row);
+        return ST_OK;
+    }
+    return window->last < end ? window_want(walk) : ST_OK;
+}
+
+static bool entry_counts(const struct walk *walk, const struct entry *entry)
+{
+    return entry->namespace_id == walk->namespace_id && !entry_absent(entry) &&
+           !txn_expired(walk->txn, entry);
+}
+
+/* False: memory knows better, or its time has come. */
+static bool row_counts(const struct walk *walk, const struct window_row *row, struct bytes name)
+{
+    struct basin *basin = walk->txn->basin;
+    if (row->expiry_ms != EXPIRY_NONE && row->expiry_ms <= (int64_t)walk->txn->now_ms) {
         return false;
     }
-    return !txn_expired(txn, entry);
+    uint64_t hash = hash_key(&basin->manifest.secret, walk->namespace_id, name);
+    return memtable_find(store_table(basin, hash), hash, walk->namespace_id, name) == NULL;
 }
 
-void txn_scan(struct txn *txn, unsigned database, uint64_t cursor, uint64_t count, txn_scan_fn fn,
-              void *ctx, uint64_t *cursor_out)
+/* The next key that is there; *found_out false: the end. Names are lent until txn_end. ST_WAIT: a
+ * window has been asked for. */
+static enum status walk_next(struct walk *walk, struct walk_key *key_out, bool *found_out)
 {
-    struct basin *basin = txn->basin;
-    note_read_all(txn, database);
-    uint32_t namespace_id = atomic_load(&basin->namespaces[database]);
-    *cursor_out = 0;
-    if (cursor >> (64 - CURSOR_SHIFT) != 0) {
-        return; /* No cursor of ours: nothing lies beyond the end. */
-    }
-    uint64_t from = cursor << CURSOR_SHIFT;
-    uint64_t seen = 0;
-    uint64_t last = 0;
-    for (unsigned p = hash_partition(from); p < PARTITION_COUNT; p++) {
-        const struct memtable *table = &basin->tables[p];
-        for (const struct slot *slot = memtable_seek(table, from); slot != NULL;
-             slot = memtable_next(table, slot)) {
-            if (seen >= count && slot->hash >> CURSOR_SHIFT != last) {
-                *cursor_out = slot->hash >> CURSOR_SHIFT;
-                return;
+    *found_out = false;
+    while (walk->partition < PARTITION_COUNT) {
+        const struct window_row *row = NULL;
+        enum status status = disk_peek(walk, &row);
+        if (status != ST_OK) {
+            return status;
+        }
+        const struct slot *slot = walk->slot;
+        if (slot == NULL && row == NULL) {
+            unsigned next = walk->partition + 1;
+            walk_enter(walk, next, (uint64_t)next << (64 - PARTITION_BITS));
+        } else if (slot != NULL && (row == NULL || place_of_key(slot->hash) <= row->place)) {
+            const struct entry *entry = slot->entry;
+            uint64_t place = place_of_key(slot->hash);
+            walk->slot = memtable_next(&walk->txn->basin->tables[walk->partition], slot);
+            if (entry_counts(walk, entry)) {
+                struct txn_scan_key key = {entry_key(entry), entry->type, entry_expiry(entry)};
+                *key_out = (struct walk_key){place, key};
+                *found_out = true;
+                return ST_OK;
             }
-            last = slot->hash >> CURSOR_SHIFT;
-            seen++;
-            if (!entry_counts(txn, slot->entry, namespace_id)) {
-                continue;
-            }
-            struct txn_scan_key key = {entry_key(slot->entry), slot->entry->type,
-                                       entry_expiry(slot->entry)};
-            if (!fn(ctx, &key)) {
-                return;
+        } else {
+            struct bytes name = window_name(walk->txn->window, row);
+            walk->row++;
+            walk->place = row->place;
+            if (row_counts(walk, row, name)) {
+                struct txn_scan_key key = {name, row->type, row->expiry_ms};
+                *key_out = (struct walk_key){row->place, key};
+                *found_out = true;
+                return ST_OK;
             }
         }
-        /* The hash after the last of this partition; the loop ends before it can wrap. */
-        from = (uint64_t)(p + 1) << (64 - PARTITION_BITS);
+    }
+    return ST_OK;
+}
+
+enum status txn_scan(struct txn *txn, unsigned database, uint64_t cursor, uint64_t count,
+                     txn_scan_fn fn, void *ctx, uint64_t *cursor_out)
+{
+    note_read_all(txn, database);
+    *cursor_out = 0;
+    if (cursor >> (64 - CURSOR_SHIFT) != 0) {
+        return ST_OK; /* No cursor of ours: nothing lies beyond the end. */
+    }
+    struct walk walk;
+    walk_begin(&walk, txn, database, cursor << CURSOR_SHIFT, count);
+    uint64_t last = 0;
+    for (uint64_t seen = 0;; seen++) {
+        struct walk_key key;
+        bool found;
+        enum status status = walk_next(&walk, &key, &found);
+        if (status != ST_OK || !found) {
+            return status;
+        }
+        uint64_t prefix = place_hash(key.place) >> CURSOR_SHIFT;
+        if (seen >= count && prefix != last) {
+            *cursor_out = prefix;
+            return ST_OK;
+        }
+        last = prefix;
+        if (!fn(ctx, &key.key)) {
+            return ST_OK;
+        }
     }
 }
 
-uint64_t txn_database_size(struct txn *txn, unsigned database)
+enum status txn_database_size(struct txn *txn, unsigned database, uint64_t *size_out)
 {
     note_read_all(txn, database);
     uint64_t size = 0;
+    uint64_t unresolved = 0;
     for (unsigned i = 0; i < txn->basin->shard_count; i++) {
-        size += atomic_load(&txn->basin->shards[i].databases[database].keys);
+        const struct shard_counters *counters = &txn->basin->shards[i].databases[database];
+        size += atomic_load(&counters->keys);
+        unresolved += atomic_load(&counters->unresolved);
     }
-    return size;
+    *size_out = size;
+    if (unresolved == 0 || txn->resolved) {
+        return txn->load_status;
+    }
+    txn->resolve_wanted = true;
+    txn->misses = true;
+    return ST_WAIT;
 }
 
-/* The key of the database at or after a hash that comes after `skip` others; NULL: none up to the
- * end, and skip says how many are still to be passed over. */
-static struct entry *next_from(struct txn *txn, uint32_t namespace_id, uint64_t from,
-                               uint64_t *skip)
+enum status txn_random_key(struct txn *txn, unsigned database, struct bytes *name_out,
+                           bool *found_out)
 {
-    for (unsigned p = hash_partition(from); p < PARTITION_COUNT; p++) {
-        const struct memtable *table = &txn->basin->tables[p];
-        for (const struct slot *slot = memtable_seek(table, from); slot != NULL;
-             slot = memtable_next(table, slot)) {
-            if (entry_counts(txn, slot->entry, namespace_id) && (*skip)-- == 0) {
-                return slot->entry;
-            }
-        }
-        from = (uint64_t)(p + 1) << (64 - PARTITION_BITS);
-    }
-    return NULL;
-}
-
-void txn_random_key(struct txn *txn, unsigned database, struct bytes *name_out, bool *found_out)
-{
-    uint64_t size = txn_database_size(txn, database);
-    *found_out = size > 0;
-    if (size == 0) {
-        return;
-    }
-    uint32_t namespace_id = atomic_load(&txn->basin->namespaces[database]);
+    note_read_all(txn, database);
     /* A random hash alone would favour keys behind wide gaps. Some steps on from there, the pick is
      * even among few keys and nearly so among many. */
-    uint64_t skip = txn_random(txn) % (size < RANDOM_STEPS ? size : RANDOM_STEPS);
-    struct entry *entry = next_from(txn, namespace_id, txn_random(txn), &skip);
-    for (int round = 0; entry == NULL && round < 2; round++) {
-        entry = next_from(txn, namespace_id, 0, &skip);
-        skip = 0; /* Fewer live than counted: the rest has expired. */
+    uint64_t hash = txn_random(txn);
+    uint64_t skip = txn_random(txn) % RANDOM_STEPS;
+    *found_out = false;
+    /* A window from the very beginning: the walk from the hash has met the end in an earlier run.
+     */
+    bool wrapped = txn->window != NULL && txn->window->first == 0;
+    for (unsigned round = wrapped ? 1 : 0; round < 3; round++) {
+        struct walk walk;
+        uint64_t met = 0;
+        walk_begin(&walk, txn, database, round == 0 ? hash : 0, skip + 1);
+        for (bool found = true; found;) {
+            struct walk_key key;
+            enum status status = walk_next(&walk, &key, &found);
+            if (status != ST_OK) {
+                return status;
+            }
+            if (found && skip-- == 0) {
+                *name_out = key.key.name;
+                *found_out = true;
+                return ST_OK;
+            }
+            met += found;
+        }
+        if (round > 0 && met == 0) {
+            return ST_OK; /* Nothing is there, or all has expired. */
+        }
+        /* Few keys: the walk went past all of them, so the rest of the steps is taken among them.
+         */
+        skip = round == 0 ? skip : skip % met;
     }
-    *found_out = entry != NULL; /* NULL: all that is left has expired. */
-    if (entry != NULL) {
-        *name_out = entry_key(entry);
-    }
+    return ST_OK;
 }
 
 /* -- The map of databases -----------------------------------------------------------------------
@@ -129,6 +264,43 @@ unsigned store_database_of(const struct basin *basin, uint32_t namespace_id)
     return BASIN_DATABASES;
 }
 
+bool store_dropped(const struct basin *basin, const struct entry *entry)
+{
+    return store_database_of(basin, entry->namespace_id) == BASIN_DATABASES;
+}
+
+/* Frees the dead among the next slots of a table, from sweep_hash on; true: it is done with. */
+static bool sweep_table(struct basin *basin, struct shard *shard, struct memtable *table,
+                        unsigned *left)
+{
+    const struct slot *slot = memtable_seek(table, shard->sweep_hash);
+    for (; slot != NULL && *left > 0; --*left) {
+        uint64_t hash = slot->hash;
+        if (!store_dropped(basin, slot->entry)) {
+            slot = memtable_next(table, slot);
+            continue;
+        }
+        shard_remove(shard, table, BASIN_DATABASES, hash, slot->entry);
+        slot = memtable_seek(table, hash); /* The table has moved. */
+    }
+    shard->sweep_hash = slot == NULL ? 0 : slot->hash;
+    return slot == NULL;
+}
+
+bool store_sweep(struct basin *basin, struct shard *shard)
+{
+    unsigned left = SWEEP_SLOTS;
+    while (left > 0 && atomic_load(&shard->sweeping)) {
+        unsigned p = shard->sweep_partition;
+        if (basin->partition_shard[p] != shard->index ||
+            sweep_table(basin, shard, &basin->tables[p], &left)) {
+            shard->sweep_partition++;
+            atomic_store(&shard->sweeping, shard->sweep_partition < PARTITION_COUNT);
+        }
+    }
+    return atomic_load(&shard->sweeping);
+}
+
 static void counter_set(_Atomic uint64_t *counter, uint64_t value)
 {
     atomic_store_explicit(counter, value, memory_order_relaxed);
@@ -141,28 +313,32 @@ void store_set_namespaces(struct basin *basin, const uint32_t namespaces[BASIN_D
         struct shard *shard = &basin->shards[s];
         uint64_t keys[BASIN_DATABASES] = {0};
         uint64_t volatile_keys[BASIN_DATABASES] = {0};
-        uint64_t dead = atomic_load(&shard->dead_entries);
+        uint64_t unresolved[BASIN_DATABASES] = {0};
+        bool dropped = false;
         for (unsigned old = 0; old < BASIN_DATABASES; old++) {
             unsigned now = 0;
             while (now < BASIN_DATABASES &&
                    namespaces[now] != atomic_load(&basin->namespaces[old])) {
                 now++;
             }
-            uint64_t count = atomic_load(&shard->databases[old].keys);
             if (now < BASIN_DATABASES) {
-                keys[now] = count;
+                keys[now] = atomic_load(&shard->databases[old].keys);
                 volatile_keys[now] = atomic_load(&shard->databases[old].volatile_keys);
+                unresolved[now] = atomic_load(&shard->databases[old].unresolved);
             } else {
-                dead += count;
+                dropped = true;
             }
         }
         for (unsigned i = 0; i < BASIN_DATABASES; i++) {
             counter_set(&shard->databases[i].keys, keys[i]);
             counter_set(&shard->databases[i].volatile_keys, volatile_keys[i]);
+            counter_set(&shard->databases[i].unresolved, unresolved[i]);
         }
-        counter_set(&shard->dead_entries, dead);
-        shard->sweep_partition = 0;
-        shard->sweep_hash = 0;
+        if (dropped) {
+            atomic_store(&shard->sweeping, true);
+            shard->sweep_partition = 0;
+            shard->sweep_hash = 0;
+        }
     }
     for (unsigned i = 0; i < BASIN_DATABASES; i++) {
         if (atomic_load(&basin->namespaces[i]) != namespaces[i]) {
@@ -172,6 +348,25 @@ void store_set_namespaces(struct basin *basin, const uint32_t namespaces[BASIN_D
     }
     basin->next_namespace = next_namespace;
     atomic_fetch_add(&basin->namespace_epoch, 1);
+}
+
+void store_count_keys(struct basin *basin, unsigned database)
+{
+    const struct manifest *manifest = &basin->manifest;
+    uint32_t namespace_id = atomic_load(&basin->namespaces[database]);
+    for (size_t i = 0; i < manifest->counts_count; i++) {
+        if (manifest->counts[i]->namespace_id != namespace_id) {
+            continue;
+        }
+        for (unsigned p = 0; p < PARTITION_COUNT; p++) {
+            const struct manifest_count *count = &manifest->counts[i]->partitions[p];
+            struct shard *shard = &basin->shards[basin->partition_shard[p]];
+            struct shard_counters *counters = &shard->databases[database];
+            atomic_fetch_add(&counters->keys, (uint64_t)count->keys);
+            atomic_fetch_add(&counters->volatile_keys, (uint64_t)count->expiring);
+            atomic_fetch_add(&counters->unresolved, (uint64_t)count->unresolved);
+        }
+    }
 }
 
 static enum status namespaces_change(struct txn *txn, const uint32_t namespaces[BASIN_DATABASES],
@@ -201,6 +396,9 @@ static enum status namespaces_change(struct txn *txn, const uint32_t namespaces[
     }
     txn->changed = true;
     store_set_namespaces(basin, namespaces, next_namespace, lsn);
+    if (basin->settles && !atomic_exchange(&basin->settle_forced, true)) {
+        store_ask_settler(basin); /* The space of what was dropped is given back soon. */
+    }
     return ST_OK;
 }
 

@@ -20,7 +20,9 @@ enum status txn_text_write(struct txn *txn, unsigned number, uint64_t offset, st
         change_put_bytes(&change, text);
     }
     if (status == ST_OK) {
-        status = text_write(&change.value, offset, text, &txn->scratch);
+        do {
+            status = text_write(&change.value, offset, text, &txn->scratch);
+        } while (change_brought(&change, &status));
     }
     return change_end(&change, status);
 }
@@ -53,8 +55,10 @@ enum status txn_list_push(struct txn *txn, unsigned number, unsigned side,
         }
     }
     if (status == ST_OK) {
-        status = list_push(&change.value, (enum list_side)side, elements, count,
-                           &txn->basin->limits, &txn->scratch);
+        do {
+            status = list_push(&change.value, (enum list_side)side, elements, count,
+                               &txn->basin->limits, &txn->scratch);
+        } while (change_brought(&change, &status));
     }
     return change_end(&change, status);
 }
@@ -71,7 +75,9 @@ enum status txn_list_pop(struct txn *txn, unsigned number, unsigned side, uint64
         change_put_varint(&change, count);
     }
     if (status == ST_OK) {
-        status = list_pop(&change.value, (enum list_side)side, count, &txn->scratch);
+        do {
+            status = list_pop(&change.value, (enum list_side)side, count, &txn->scratch);
+        } while (change_brought(&change, &status));
     }
     return change_end(&change, status);
 }
@@ -89,7 +95,9 @@ enum status txn_list_set(struct txn *txn, unsigned number, uint64_t index, struc
         change_put_bytes(&change, element);
     }
     if (status == ST_OK) {
-        status = list_set(&change.value, index, element, &txn->basin->limits, &txn->scratch);
+        do {
+            status = list_set(&change.value, index, element, &txn->basin->limits, &txn->scratch);
+        } while (change_brought(&change, &status));
     }
     return change_end(&change, status);
 }
@@ -107,7 +115,9 @@ enum status txn_list_insert(struct txn *txn, unsigned number, uint64_t index, st
         change_put_bytes(&change, element);
     }
     if (status == ST_OK) {
-        status = list_insert(&change.value, index, element, &txn->basin->limits, &txn->scratch);
+        do {
+            status = list_insert(&change.value, index, element, &txn->basin->limits, &txn->scratch);
+        } while (change_brought(&change, &status));
     }
     return change_end(&change, status);
 }
@@ -126,7 +136,9 @@ enum status txn_list_remove(struct txn *txn, unsigned number, const uint64_t *in
         }
     }
     if (status == ST_OK) {
-        status = list_remove(&change.value, indexes, count, &txn->scratch);
+        do {
+            status = list_remove(&change.value, indexes, count, &txn->scratch);
+        } while (change_brought(&change, &status));
     }
     return change_end(&change, status);
 }
@@ -143,7 +155,9 @@ enum status txn_list_trim(struct txn *txn, unsigned number, uint64_t first, uint
         change_put_varint(&change, count);
     }
     if (status == ST_OK) {
-        status = list_trim(&change.value, first, count, &txn->scratch);
+        do {
+            status = list_trim(&change.value, first, count, &txn->scratch);
+        } while (change_brought(&change, &status));
     }
     return change_end(&change, status);
 }
@@ -165,7 +179,11 @@ enum status txn_chunk_append(struct txn *txn, unsigned number, const struct byte
     struct bytes *fresh = (struct bytes *)memory;
     struct chunk_digest *digests = (struct chunk_digest *)(memory + count * sizeof(struct bytes));
     bool *is_new = (bool *)(digests + count);
-    enum status status = chunks_select(&value, chunks, count, digests, is_new);
+    struct change looking = {.txn = txn, .key = key};
+    enum status status;
+    do {
+        status = chunks_select(&value, chunks, count, digests, is_new);
+    } while (change_brought(&looking, &status));
     if (status != ST_OK) {
         goto done;
     }
@@ -194,7 +212,9 @@ enum status txn_chunk_append(struct txn *txn, unsigned number, const struct byte
         }
     }
     if (status == ST_OK) {
-        status = chunks_append(&change.value, fresh, digests, fresh_count, &txn->scratch);
+        do {
+            status = chunks_append(&change.value, fresh, digests, fresh_count, &txn->scratch);
+        } while (change_brought(&change, &status));
     }
     status = change_end(&change, status);
 done:

@@ -217,18 +217,24 @@ enum status chunks_select(const struct value *value, const struct bytes *chunks,
     if (is_packed(value)) {
         packed_bits_load(value->packed, &bits);
     }
+    enum status wait = ST_OK;
     for (size_t i = 0; i < count; i++) {
-        bool found;
+        bool found = false;
         digests_out[i] = chunk_digest_of(chunks[i]);
         if (is_packed(value)) {
             found = packed_find(value->packed, &bits, &digests_out[i], &index);
         } else {
             enum status status = chunks_root_find(root_of(value), &digests_out[i], &index, &found);
-            if (status != ST_OK) {
+            if (status != ST_OK && status != ST_WAIT) {
                 return status;
             }
+            /* Goes on, so that whoever brings parts learns of all of them at once. */
+            wait = status == ST_OK ? wait : status;
         }
         is_new_out[i] = !found;
+    }
+    if (wait != ST_OK) {
+        return wait;
     }
     return count < 2 ? ST_OK : unmark_repeats(digests_out, count, is_new_out);
 }
@@ -516,4 +522,7 @@ const struct value_class chunks_class = {
     .free = chunks_free,
     .free_some = chunks_free_some,
     .memory = chunks_memory,
+    .tables = chunks_root_tables,
+    .store = chunks_root_store,
+    .load = chunks_root_load,
 };

@@ -1,6 +1,7 @@
 #include "engine/value/chunks_filter.h"
 
 #include "engine/base/check.h"
+#include "engine/value/parts_disk.h"
 
 #define BITS_PER_CHUNK 10
 #define BLOCK_SIZE 64
@@ -34,7 +35,12 @@ bool chunks_filter_free_some(struct chunks_filter *filter, size_t parts)
 enum status chunks_filter_copy(const struct chunks_filter *filter, struct chunks_filter *copy_out)
 {
     chunks_filter_init(copy_out);
-    enum status status = parts_copy(&filter->now.pages, &copy_out->now.pages);
+    enum status status = parts_present(&filter->now.pages, 0, filter->now.pages.end);
+    enum status next = parts_present(&filter->next.pages, 0, filter->next.pages.end);
+    status = next == ST_OK ? status : next;
+    if (status == ST_OK) {
+        status = parts_copy(&filter->now.pages, &copy_out->now.pages);
+    }
     if (status == ST_OK) {
         status = parts_copy(&filter->next.pages, &copy_out->next.pages);
     }
@@ -50,7 +56,7 @@ enum status chunks_filter_copy(const struct chunks_filter *filter, struct chunks
 
 uint64_t chunks_filter_memory(const struct chunks_filter *filter)
 {
-    return filter->now.pages.memory + filter->next.pages.memory;
+    return parts_memory(&filter->now.pages) + parts_memory(&filter->next.pages);
 }
 
 /* Digest bytes 0 to 3 order the set; the filter takes others, so that the two do not agree in
@@ -76,7 +82,7 @@ static enum status bloom_init(struct chunks_bloom *bloom, uint64_t capacity)
     blocks = blocks < BLOCKS_MIN ? BLOCKS_MIN : blocks;
     uint32_t pages = (uint32_t)((blocks + PAGE_BLOCKS - 1) / PAGE_BLOCKS);
     size_t page_size = pages == 1 ? blocks * BLOCK_SIZE : PAGE_SIZE;
-    parts_init(&bloom->pages);
+    CHECK(bloom->pages.end == 0);
     bloom->blocks = 0;
     struct part *zeros = part_new(page_size);
     if (zeros == NULL) {
@@ -87,7 +93,6 @@ static enum status bloom_init(struct chunks_bloom *bloom, uint64_t capacity)
     enum status status = parts_reserve(&bloom->pages, pages);
     if (status != ST_OK) {
         part_unref(zeros);
-        parts_deinit(&bloom->pages);
         return status;
     }
     for (uint32_t i = 0; i < pages; i++) {
@@ -131,10 +136,13 @@ static enum status rebuild_some(struct chunks_filter *filter, uint64_t count, ui
         filter->next_count++;
     }
     if (filter->next_count == count) {
-        parts_deinit(&filter->now.pages);
+        /* They change places: the emptied one may have what was captured of it to report. */
+        struct chunks_bloom full = filter->now;
+        parts_clear(&full.pages);
+        full.blocks = 0;
         filter->now = filter->next;
-        filter->next.blocks = 0;
-        parts_init(&filter->next.pages);
+        filter->next = full;
+        filter->next_count = 0;
     }
     return ST_OK;
 }
@@ -169,6 +177,55 @@ enum status chunks_filter_add(struct chunks_filter *filter, uint64_t count,
     for (size_t i = 0; i < added && status == ST_OK; i++) {
         /* Not to next: in its turn the rebuild comes to it. */
         status = bloom_add(&filter->now, &digests[i]);
+    }
+    return status;
+}
+
+enum status chunks_filter_tables(struct chunks_filter *filter, value_table_fn fn, void *ctx)
+{
+    enum status status = fn(ctx, &filter->now.pages);
+    return status == ST_OK ? fn(ctx, &filter->next.pages) : status;
+}
+
+enum status chunks_filter_store(const struct chunks_filter *filter, struct buf *out)
+{
+    unsigned char head[3 * VARINT_MAX];
+    unsigned char *p = head;
+    p += varint_store(p, filter->now.blocks);
+    p += varint_store(p, filter->next.blocks);
+    p += varint_store(p, filter->next_count);
+    enum status status = buf_append(out, bytes_of(head, (size_t)(p - head)));
+    if (status == ST_OK) {
+        status = parts_store(&filter->now.pages, out);
+    }
+    return status == ST_OK ? parts_store(&filter->next.pages, out) : status;
+}
+
+static bool bloom_fits(const struct chunks_bloom *bloom)
+{
+    return bloom->pages.live == bloom->pages.end && bloom->blocks <= UINT32_MAX &&
+           bloom->pages.end == (bloom->blocks + PAGE_BLOCKS - 1) / PAGE_BLOCKS;
+}
+
+enum status chunks_filter_load(struct chunks_filter *filter, uint64_t count, struct bytes *in,
+                               uint64_t clast)
+{
+    enum status status = ST_OK;
+    if (!varint_take_shortest(in, &filter->now.blocks) ||
+        !varint_take_shortest(in, &filter->next.blocks) ||
+        !varint_take_shortest(in, &filter->next_count)) {
+        status = ST_CORRUPT;
+    }
+    if (status == ST_OK) {
+        status = parts_load(&filter->now.pages, in, clast);
+    }
+    if (status == ST_OK) {
+        status = parts_load(&filter->next.pages, in, clast);
+    }
+    if (status == ST_OK &&
+        (!bloom_fits(&filter->now) || !bloom_fits(&filter->next) || filter->next_count > count ||
+         (filter->next.blocks == 0 && filter->next_count != 0))) {
+        status = ST_CORRUPT;
     }
     return status;
 }

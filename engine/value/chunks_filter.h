@@ -17,6 +17,7 @@
 
 #include "engine/value/chunks.h"
 #include "engine/value/parts.h"
+#include "engine/value/value_class.h"
 
 struct chunks_bloom {
     struct parts pages;
@@ -34,7 +35,7 @@ void chunks_filter_init(struct chunks_filter *filter);
 void chunks_filter_deinit(struct chunks_filter *filter);
 /* Frees at most about `parts` pages; true: none are left. Only this and deinit may follow. */
 bool chunks_filter_free_some(struct chunks_filter *filter, size_t parts);
-/* Shares the pages. ST_NOMEM: copy_out is empty. */
+/* Shares the pages. ST_NOMEM, ST_WAIT: copy_out is empty. */
 enum status chunks_filter_copy(const struct chunks_filter *filter, struct chunks_filter *copy_out);
 uint64_t chunks_filter_memory(const struct chunks_filter *filter);
 
@@ -45,6 +46,14 @@ typedef enum status (*chunks_filter_source_fn)(void *ctx, uint64_t index,
 enum status chunks_filter_add(struct chunks_filter *filter, uint64_t count,
                               const struct chunk_digest *digests, size_t added,
                               chunks_filter_source_fn fn, void *ctx);
+
+/* Calls fn for both tables; see value_class.h. */
+enum status chunks_filter_tables(struct chunks_filter *filter, value_table_fn fn, void *ctx);
+/* Root form: v blocks of now, v blocks of next, v next_count, both tables. */
+enum status chunks_filter_store(const struct chunks_filter *filter, struct buf *out);
+/* count: of the collection. */
+enum status chunks_filter_load(struct chunks_filter *filter, uint64_t count, struct bytes *in,
+                               uint64_t clast);
 
 /* False: certainly new. ST_WAIT as parts_get. */
 enum status chunks_filter_ask(const struct chunks_filter *filter, const struct chunk_digest *digest,

@@ -1,6 +1,7 @@
 #include "engine/value/chunks_root.h"
 
 #include "engine/base/check.h"
+#include "engine/value/parts_disk.h"
 
 #include <stdlib.h>
 
@@ -95,6 +96,7 @@ struct chunks *chunks_root_new(void)
 {
     struct chunks *chunks = part_alloc(sizeof(*chunks));
     if (chunks != NULL) {
+        chunks->head = (struct value_root){.changed = true};
         clast_init(&chunks->list, &clast_by_position, 0);
         parts_init(&chunks->digests);
         chunks_set_init(&chunks->set);
@@ -169,6 +171,20 @@ static enum status set_add(struct chunks *chunks, const struct chunk_digest *dig
     return status;
 }
 
+/* Most of what an append will read, so that whoever brings parts learns of it at once. */
+static enum status append_bring(const struct chunks *chunks, const struct chunk_digest *digests,
+                                size_t count)
+{
+    enum status status = ST_OK;
+    for (size_t i = 0; i < count; i++) {
+        bool perhaps;
+        enum status asked = chunks_filter_ask(&chunks->filter, &digests[i], &perhaps);
+        enum status brought = chunks_set_bring(&chunks->set, load_u32(digests[i].bytes));
+        status = asked == ST_OK && brought == ST_OK ? status : ST_WAIT;
+    }
+    return status;
+}
+
 enum status chunks_root_append(struct chunks *chunks, const struct bytes *data,
                                const struct chunk_digest *digests, size_t count)
 {
@@ -176,8 +192,12 @@ enum status chunks_root_append(struct chunks *chunks, const struct bytes *data,
     if (count > CHUNKS_SET_INDEX_MAX - before) {
         return ST_LIMIT;
     }
-    enum status status =
-        chunks_filter_add(&chunks->filter, before, digests, count, filter_source, chunks);
+    chunks->head.changed = true;
+    enum status status = append_bring(chunks, digests, count);
+    if (status != ST_OK) {
+        return status;
+    }
+    status = chunks_filter_add(&chunks->filter, before, digests, count, filter_source, chunks);
     if (status != ST_OK) {
         return status;
     }
@@ -209,6 +229,9 @@ enum status chunks_root_copy(const struct chunks *chunks, struct chunks **copy_o
     }
     enum status status = clast_copy(&chunks->list, &copy->list);
     if (status == ST_OK) {
+        status = parts_present(&chunks->digests, 0, chunks->digests.end);
+    }
+    if (status == ST_OK) {
         status = parts_copy(&chunks->digests, &copy->digests);
     }
     if (status == ST_OK) {
@@ -234,8 +257,71 @@ bool chunks_root_free_some(struct chunks *chunks, size_t parts)
 
 uint64_t chunks_root_memory(const struct chunks *chunks)
 {
-    return part_heap_size(sizeof(*chunks)) + clast_memory(&chunks->list) + chunks->digests.memory +
-           chunks_set_memory(&chunks->set) + chunks_filter_memory(&chunks->filter);
+    return part_heap_size(sizeof(*chunks)) + clast_memory(&chunks->list) +
+           parts_memory(&chunks->digests) + chunks_set_memory(&chunks->set) +
+           chunks_filter_memory(&chunks->filter);
+}
+
+/* -- Of the class ------------------------------------------------------------------------------ */
+
+enum status chunks_root_tables(void *root, value_table_fn fn, void *ctx)
+{
+    struct chunks *chunks = root;
+    enum status status = fn(ctx, &chunks->list.parts);
+    if (status == ST_OK) {
+        status = fn(ctx, &chunks->digests);
+    }
+    if (status == ST_OK) {
+        status = chunks_set_tables(&chunks->set, fn, ctx);
+    }
+    return status == ST_OK ? chunks_filter_tables(&chunks->filter, fn, ctx) : status;
+}
+
+enum status chunks_root_store(const struct value *value, struct buf *out)
+{
+    const struct chunks *chunks = value->root;
+    enum status status = clast_store(&chunks->list, out);
+    if (status == ST_OK) {
+        status = parts_store(&chunks->digests, out);
+    }
+    if (status == ST_OK) {
+        status = chunks_set_store(&chunks->set, out);
+    }
+    return status == ST_OK ? chunks_filter_store(&chunks->filter, out) : status;
+}
+
+enum status chunks_root_load(struct bytes *in, uint64_t clast, const struct value_limits *limits,
+                             void **root_out)
+{
+    struct chunks *chunks = chunks_root_new();
+    if (chunks == NULL) {
+        return ST_NOMEM;
+    }
+    uint64_t count = 0;
+    enum status status = clast_load(&chunks->list, in, clast);
+    if (status == ST_OK) {
+        count = chunks->list.count;
+        status = parts_load(&chunks->digests, in, clast);
+    }
+    if (status == ST_OK) {
+        status = chunks_set_load(&chunks->set, in, clast);
+    }
+    if (status == ST_OK) {
+        status = chunks_filter_load(&chunks->filter, count, in, clast);
+    }
+    if (status == ST_OK && (count > CHUNKS_SET_INDEX_MAX || chunks->set.count != count ||
+                            chunks->digests.end != digest_part_count(count) ||
+                            chunks->digests.live != chunks->digests.end ||
+                            (count > 0 && chunks->filter.now.blocks == 0))) {
+        status = ST_CORRUPT;
+    }
+    if (status != ST_OK) {
+        chunks_root_free(chunks);
+        return status;
+    }
+    chunks->head.changed = false;
+    *root_out = chunks;
+    return ST_OK;
 }
 
 bool chunks_root_check(const struct chunks *chunks)

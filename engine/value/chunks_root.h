@@ -19,6 +19,7 @@
 #include "engine/value/clast.h"
 
 struct chunks {
+    struct value_root head;
     struct clast list;
     struct parts digests;
     struct chunks_set set;
@@ -35,7 +36,7 @@ struct chunks *chunks_root_new(void);
 void chunks_root_free(struct chunks *chunks);
 /* Frees at most about `parts` of each kind; true: only the root itself is left, to be freed. */
 bool chunks_root_free_some(struct chunks *chunks, size_t parts);
-/* ST_NOMEM: nothing was made. */
+/* ST_NOMEM, ST_WAIT: nothing was made. */
 enum status chunks_root_copy(const struct chunks *chunks, struct chunks **copy_out);
 uint64_t chunks_root_memory(const struct chunks *chunks);
 
@@ -48,6 +49,12 @@ enum status chunks_root_find(const struct chunks *chunks, const struct chunk_dig
 /* The digest at index < count, lent as its part is. */
 enum status chunks_root_digest(const struct chunks *chunks, uint64_t index,
                                const struct chunk_digest **digest_out, struct part **part_out);
+
+/* Of the class. Root form: the list's clast, the table of digests, the set, the filter. */
+enum status chunks_root_tables(void *root, value_table_fn fn, void *ctx);
+enum status chunks_root_store(const struct value *value, struct buf *out);
+enum status chunks_root_load(struct bytes *in, uint64_t clast, const struct value_limits *limits,
+                             void **root_out);
 
 /* The form of everything, but not what it says of the chunks. */
 bool chunks_root_check(const struct chunks *chunks);

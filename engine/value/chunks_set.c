@@ -1,6 +1,7 @@
 #include "engine/value/chunks_set.h"
 
 #include "engine/base/check.h"
+#include "engine/value/parts_disk.h"
 
 /* Figures. Grown by half at a load of 0.8, a slot of 8 bytes costs 10 to 15 bytes an entry. An
  * entry added moves 16 slots, so a table of n slots is moved within n/16 additions, which raise the
@@ -63,7 +64,14 @@ bool chunks_set_free_some(struct chunks_set *set, size_t parts)
 enum status chunks_set_copy(const struct chunks_set *set, struct chunks_set *copy_out)
 {
     chunks_set_init(copy_out);
-    enum status status = parts_copy(&set->now.pages, &copy_out->now.pages);
+    enum status status = parts_present(&set->now.pages, 0, set->now.pages.end);
+    enum status old = growing(set)
+                          ? parts_present(&set->old.pages, page_of(set->moved), set->old.pages.end)
+                          : ST_OK;
+    status = old == ST_OK ? status : old;
+    if (status == ST_OK) {
+        status = parts_copy(&set->now.pages, &copy_out->now.pages);
+    }
     if (status == ST_OK) {
         status = parts_copy(&set->old.pages, &copy_out->old.pages);
     }
@@ -80,7 +88,7 @@ enum status chunks_set_copy(const struct chunks_set *set, struct chunks_set *cop
 
 uint64_t chunks_set_memory(const struct chunks_set *set)
 {
-    return set->now.pages.memory + set->old.pages.memory;
+    return parts_memory(&set->now.pages) + parts_memory(&set->old.pages);
 }
 
 /* Allocates empty pages up to the one that holds this slot. */
@@ -174,7 +182,7 @@ static enum status move_some(struct chunks_set *set, uint64_t slots)
         }
     }
     if (set->moved == end) {
-        parts_deinit(&set->old.pages);
+        parts_clear(&set->old.pages);
         set->old.homes = 0;
         set->moved = 0;
     }
@@ -205,11 +213,13 @@ enum status chunks_set_reserve(struct chunks_set *set, uint64_t count)
     homes = homes < HOMES_MIN ? HOMES_MIN : homes;
     bool first = set->count == 0;
     if (first) {
-        parts_deinit(&set->now.pages);
+        parts_clear(&set->now.pages);
     } else {
+        /* They change places: an empty table, too, may have what was captured of it to report. */
+        struct chunks_table emptied = set->old;
         set->old = set->now;
+        set->now = emptied;
         set->moved = 0;
-        parts_init(&set->now.pages);
     }
     set->now.homes = homes;
     return first ? ST_OK
@@ -224,11 +234,15 @@ enum status chunks_set_add(struct chunks_set *set, uint32_t bits, uint64_t index
     enum status status;
     uint64_t slot = 0;
     bool fits_old = growing(set) && table_home(&set->old, bits) >= set->moved;
-    if (fits_old) {
-        status = table_probe(&set->old, table_home(&set->old, bits), &slot);
+    if (fits_old || (growing(set) && set->old.pages.absent > 0)) {
+        /* Also where it does not fit: to take it back is to look there first, and cannot wait. */
+        uint64_t home = table_home(&set->old, bits);
+        status = table_probe(&set->old, home > set->moved ? home : set->moved, &slot);
         if (status != ST_OK) {
             return status;
         }
+    }
+    if (fits_old) {
         /* No page is added to old: it would take a number that moving has freed. A run that
          * reaches its end goes on in now, where a search looks as well. */
         fits_old = slot < table_end(&set->old);
@@ -302,6 +316,73 @@ enum status chunks_set_find(const struct chunks_set *set, uint32_t bits, chunks_
         *index_out = search.index;
     }
     return status;
+}
+
+enum status chunks_set_bring(const struct chunks_set *set, uint32_t bits)
+{
+    uint64_t slot = table_home(&set->now, bits);
+    enum status status = ST_OK;
+    if (slot < table_end(&set->now)) {
+        status = parts_present(&set->now.pages, page_of(slot), page_of(slot) + 1);
+    }
+    slot = growing(set) ? table_home(&set->old, bits) : UINT64_MAX;
+    slot = slot > set->moved ? slot : set->moved;
+    if (growing(set) && slot < table_end(&set->old)) {
+        enum status old = parts_present(&set->old.pages, page_of(slot), page_of(slot) + 1);
+        status = old == ST_OK ? status : old;
+    }
+    return status;
+}
+
+enum status chunks_set_tables(struct chunks_set *set, value_table_fn fn, void *ctx)
+{
+    enum status status = fn(ctx, &set->now.pages);
+    return status == ST_OK ? fn(ctx, &set->old.pages) : status;
+}
+
+enum status chunks_set_store(const struct chunks_set *set, struct buf *out)
+{
+    unsigned char head[4 * VARINT_MAX];
+    unsigned char *p = head;
+    p += varint_store(p, set->now.homes);
+    p += varint_store(p, set->old.homes);
+    p += varint_store(p, set->moved);
+    p += varint_store(p, set->count);
+    enum status status = buf_append(out, bytes_of(head, (size_t)(p - head)));
+    if (status == ST_OK) {
+        status = parts_store(&set->now.pages, out);
+    }
+    return status == ST_OK ? parts_store(&set->old.pages, out) : status;
+}
+
+/* Whether what the root says of the tables can be: pages of `now` all are in use, those of `old`
+ * that have been moved are not. */
+static bool set_fits(const struct chunks_set *set)
+{
+    const struct parts *now = &set->now.pages;
+    const struct parts *old = &set->old.pages;
+    return set->now.homes <= UINT32_MAX * 2ull && set->old.homes <= UINT32_MAX * 2ull &&
+           now->live == now->end && set->count <= CHUNKS_SET_INDEX_MAX + 1ull &&
+           (set->now.homes > 0 || (now->end == 0 && set->count == 0)) &&
+           (growing(set)
+                ? set->moved < table_end(&set->old) && old->live == old->end - page_of(set->moved)
+                : set->moved == 0 && old->end == 0);
+}
+
+enum status chunks_set_load(struct chunks_set *set, struct bytes *in, uint64_t clast)
+{
+    enum status status = ST_OK;
+    if (!varint_take_shortest(in, &set->now.homes) || !varint_take_shortest(in, &set->old.homes) ||
+        !varint_take_shortest(in, &set->moved) || !varint_take_shortest(in, &set->count)) {
+        status = ST_CORRUPT;
+    }
+    if (status == ST_OK) {
+        status = parts_load(&set->now.pages, in, clast);
+    }
+    if (status == ST_OK) {
+        status = parts_load(&set->old.pages, in, clast);
+    }
+    return status == ST_OK && !set_fits(set) ? ST_CORRUPT : status;
 }
 
 static enum status same_index(void *ctx, uint64_t index, bool *same_out)

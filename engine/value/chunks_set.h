@@ -22,6 +22,7 @@
 #define BASIN_ENGINE_VALUE_CHUNKS_SET_H
 
 #include "engine/value/parts.h"
+#include "engine/value/value_class.h"
 
 #define CHUNKS_SET_INDEX_MAX (UINT32_MAX - 1)
 
@@ -42,8 +43,16 @@ void chunks_set_init(struct chunks_set *set);
 void chunks_set_deinit(struct chunks_set *set);
 /* Frees at most about `parts` pages; true: none are left. Only this and deinit may follow. */
 bool chunks_set_free_some(struct chunks_set *set, size_t parts);
-/* Shares the pages. ST_NOMEM: copy_out is empty. */
+/* Shares the pages. ST_NOMEM, ST_WAIT: copy_out is empty. */
 enum status chunks_set_copy(const struct chunks_set *set, struct chunks_set *copy_out);
+/* ST_WAIT, with those of the bits' home pages noted that are absent. */
+enum status chunks_set_bring(const struct chunks_set *set, uint32_t bits);
+
+/* Calls fn for both tables; see value_class.h. */
+enum status chunks_set_tables(struct chunks_set *set, value_table_fn fn, void *ctx);
+/* Root form: v homes of now, v homes of old, v moved, v count, both tables. */
+enum status chunks_set_store(const struct chunks_set *set, struct buf *out);
+enum status chunks_set_load(struct chunks_set *set, struct bytes *in, uint64_t clast);
 uint64_t chunks_set_memory(const struct chunks_set *set);
 
 /* Does the growing that adding `count` entries calls for. */

@@ -2,6 +2,7 @@
 #include "engine/value/clast.h"
 
 #include "engine/value/clast_private.h"
+#include "engine/value/parts_disk.h"
 
 #include <stdlib.h>
 
@@ -17,6 +18,31 @@ void clast_deinit(struct clast *clast)
     clast_init(clast, clast->order, clast->seed);
 }
 
+void clast_clear(struct clast *clast)
+{
+    parts_clear(&clast->parts);
+    clast->count = 0;
+    clast->bytes = 0;
+    clast->top = PARTS_NONE;
+    clast->height = 0;
+}
+
+static void root_copy(const struct clast *clast, struct clast *copy)
+{
+    copy->count = clast->count;
+    copy->bytes = clast->bytes;
+    copy->top = clast->top;
+    copy->height = clast->height;
+}
+
+void clast_take(struct clast *clast, struct clast *fresh)
+{
+    CHECK(clast->order == fresh->order && clast->seed == fresh->seed);
+    root_copy(fresh, clast);
+    parts_take(&clast->parts, &fresh->parts);
+    clast_init(fresh, fresh->order, fresh->seed);
+}
+
 bool clast_free_some(struct clast *clast, size_t parts)
 {
     clast->height = 0;
@@ -28,19 +54,36 @@ bool clast_free_some(struct clast *clast, size_t parts)
 enum status clast_copy(const struct clast *clast, struct clast *copy_out)
 {
     clast_init(copy_out, clast->order, clast->seed);
-    enum status status = parts_copy(&clast->parts, &copy_out->parts);
+    enum status status = clast_present(clast, 0, clast->count);
     if (status == ST_OK) {
-        copy_out->count = clast->count;
-        copy_out->bytes = clast->bytes;
-        copy_out->top = clast->top;
-        copy_out->height = clast->height;
+        status = parts_copy(&clast->parts, &copy_out->parts);
+    }
+    if (status == ST_OK) {
+        root_copy(clast, copy_out);
     }
     return status;
 }
 
+enum status clast_snapshot(const struct clast *clast, struct clast *snapshot_out)
+{
+    clast_init(snapshot_out, clast->order, clast->seed);
+    enum status status = parts_snapshot(&clast->parts, &snapshot_out->parts);
+    if (status == ST_OK) {
+        root_copy(clast, snapshot_out);
+    }
+    return status;
+}
+
+void clast_restore(struct clast *clast, struct clast *snapshot)
+{
+    root_copy(snapshot, clast);
+    parts_restore(&clast->parts, &snapshot->parts);
+    clast_init(snapshot, snapshot->order, snapshot->seed);
+}
+
 uint64_t clast_memory(const struct clast *clast)
 {
-    return clast->parts.memory;
+    return parts_memory(&clast->parts);
 }
 
 enum status clast_at(const struct clast *clast, uint64_t index, struct value_piece *element_out)
@@ -86,12 +129,17 @@ enum status clast_walk(const struct clast *clast, uint64_t index, uint64_t count
     CHECK(count <= (backwards ? index + 1 : clast->count - index));
     struct clast_path path;
     enum status status = clast_seek_rank(clast, index, &path);
+    uint64_t left = count;
     while (status == ST_OK) {
-        status = walk_leaf(clast, &path, backwards, &count, fn, ctx);
-        if (status != ST_OK || count == 0) {
+        status = walk_leaf(clast, &path, backwards, &left, fn, ctx);
+        if (status != ST_OK || left == 0) {
             break;
         }
         status = clast_path_step(clast, &path, backwards);
+    }
+    if (status == ST_WAIT) { /* Whoever brings parts learns of more than the first. */
+        enum status rest = clast_present(clast, backwards ? index + 1 - count : index, count);
+        status_ignore(rest, "the answer is ST_WAIT already");
     }
     return status;
 }
@@ -148,6 +196,54 @@ enum status clast_search(const struct clast *clast, uint64_t index, uint64_t cou
     }
     return status;
 }
+
+/* -- Stored form ------------------------------------------------------------------------------- */
+
+enum status clast_store(const struct clast *clast, struct buf *out)
+{
+    enum status status = buf_reserve(out, 4 * VARINT_MAX);
+    if (status != ST_OK) {
+        return status;
+    }
+    unsigned char *p = out->data + out->size;
+    unsigned char *start = p;
+    p += varint_store(p, clast->count);
+    p += varint_store(p, clast->bytes);
+    p += varint_store(p, clast->height == 0 ? 0 : clast->top);
+    p += varint_store(p, clast->height);
+    out->size += (size_t)(p - start);
+    return parts_store(&clast->parts, out);
+}
+
+enum status clast_load(struct clast *clast, struct bytes *in, uint64_t id)
+{
+    uint64_t count;
+    uint64_t bytes;
+    uint64_t top;
+    uint64_t height;
+    if (!varint_take_shortest(in, &count) || !varint_take_shortest(in, &bytes) ||
+        !varint_take_shortest(in, &top) || !varint_take_shortest(in, &height) ||
+        height > CLAST_HEIGHT_MAX) {
+        return ST_CORRUPT;
+    }
+    enum status status = parts_load(&clast->parts, in, id);
+    if (status != ST_OK) {
+        return status;
+    }
+    const struct parts *parts = &clast->parts;
+    bool empty = count == 0 && bytes == 0 && top == 0 && parts->live == 0;
+    if (height == 0 ? !empty : count == 0 || top >= parts->end || parts->live < height) {
+        parts_deinit(&clast->parts);
+        return ST_CORRUPT;
+    }
+    clast->count = count;
+    clast->bytes = bytes;
+    clast->top = height == 0 ? PARTS_NONE : (uint32_t)top;
+    clast->height = (uint32_t)height;
+    return ST_OK;
+}
+
+/* -- Check ------------------------------------------------------------------------------------- */
 
 struct checking {
     const struct clast *clast;

@@ -85,14 +85,25 @@ extern const struct clast_order clast_sorted;
 
 /* Embed one in a root. An empty clast holds no memory. seed: only for hashed ones. */
 void clast_init(struct clast *clast, const struct clast_order *order, uint64_t seed);
-/* Frees all parts that nobody else references. The clast is then an empty one. */
+/* Frees all parts that nobody else references. The clast is then an empty one, and nobody's. */
 void clast_deinit(struct clast *clast);
+/* Empties one that goes on: see parts_clear. */
+void clast_clear(struct clast *clast);
+/* The same, and it takes the content of another that was never captured; that one is empty then. */
+void clast_take(struct clast *clast, struct clast *fresh);
 /* Frees at most about `parts` of them; true: clast_deinit has nothing left to do. After the first
  * call only this and clast_deinit may follow. */
 bool clast_free_some(struct clast *clast, size_t parts);
 /* A second clast with the same content that shares all parts; costs a reference every 256 parts.
- * ST_NOMEM: copy_out is empty. */
+ * ST_WAIT: not all are in memory; many of those that are missing are noted. ST_NOMEM, ST_WAIT:
+ * copy_out is empty. */
 enum status clast_copy(const struct clast *clast, struct clast *copy_out);
+/* What the clast is now, whatever is absent, to return to: then clast_restore, which takes it, or
+ * clast_deinit of it. ST_NOMEM: it is empty. */
+enum status clast_snapshot(const struct clast *clast, struct clast *snapshot_out);
+void clast_restore(struct clast *clast, struct clast *snapshot);
+/* ST_WAIT: of [index, index + count) not all is in memory; many of those parts are noted. */
+enum status clast_present(const struct clast *clast, uint64_t index, uint64_t count);
 
 /* Heap bytes of parts and table, shared ones counted in full. O(1). */
 uint64_t clast_memory(const struct clast *clast);
@@ -187,6 +198,14 @@ enum status clast_search(const struct clast *clast, uint64_t index, uint64_t cou
  * one may be given twice. */
 enum status clast_scan(const struct clast *clast, uint64_t cursor, uint64_t count,
                        value_piece_fn fn, void *ctx, uint64_t *cursor_out);
+
+/* -- Stored form, without parts: v count, v bytes, v top, v height, the table (parts.h)
+ * ------------
+ */
+
+enum status clast_store(const struct clast *clast, struct buf *out);
+/* Into an empty one, whose order and seed stay. ST_CORRUPT. */
+enum status clast_load(struct clast *clast, struct bytes *in, uint64_t id);
 
 /* Walks everything: T1, T2, T3, T6 and the form of each part. For tests and CHECK_SLOW. */
 bool clast_check(const struct clast *clast);

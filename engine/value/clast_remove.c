@@ -70,17 +70,22 @@ static enum status subtree_present(const struct clast *clast, uint32_t number, u
     enum status status = parts_get(&clast->parts, number, &part);
     if (status != ST_OK || height == 1) {
         size_t first = (size_t)from;
-        for (size_t i = first; status == ST_OK && i < first + count; i++) {
+        bool overflows = status == ST_OK && leaf_overflows(part) > 0;
+        for (size_t i = first; overflows && i < first + count; i++) {
             struct leaf_entry entry = leaf_at(part, i);
             struct part *overflow;
             if (entry.overflow != LEAF_NO_OVERFLOW) {
-                status = parts_get(&clast->parts, entry.overflow, &overflow);
+                enum status one = parts_get(&clast->parts, entry.overflow, &overflow);
+                status = one == ST_OK ? status : one;
             }
         }
         return status;
     }
-    /* Go on after a miss: whoever brings parts learns of all of them at once. */
+    /* Go on after a miss: whoever brings parts learns of many of them at once. */
     for (size_t i = inner_find(part, &from); count > 0; i++) {
+        if (status != ST_OK && parts_misses_full()) {
+            return status;
+        }
         uint64_t here = inner_below(part, i) - from;
         here = count < here ? count : here;
         enum status child = subtree_present(clast, inner_child(part, i), height - 1, from, here);
@@ -91,7 +96,7 @@ static enum status subtree_present(const struct clast *clast, uint32_t number, u
     return status;
 }
 
-static enum status range_present(const struct clast *clast, uint64_t index, uint64_t count)
+enum status clast_present(const struct clast *clast, uint64_t index, uint64_t count)
 {
     return clast->parts.absent == 0 || count == 0
                ? ST_OK
@@ -305,11 +310,11 @@ enum status clast_remove(struct clast *clast, uint64_t index, uint64_t count)
         return ST_OK;
     }
     if (count == clast->count) {
-        clast_deinit(clast);
+        clast_clear(clast);
         return ST_OK;
     }
     struct clast_path path;
-    enum status status = range_present(clast, index, count);
+    enum status status = clast_present(clast, index, count);
     if (status == ST_OK) {
         status = clast_seek_rank(clast, index, &path);
     }
@@ -337,16 +342,16 @@ enum status clast_trim(struct clast *clast, uint64_t first, uint64_t count)
     CHECK(!clast_tagged(clast)); /* A repair may change the order within a hashed leaf. */
     CHECK(first <= clast->count && count <= clast->count - first);
     if (count == 0) {
-        clast_deinit(clast);
+        clast_clear(clast);
         return ST_OK;
     }
     uint64_t behind = clast->count - first - count;
     if (behind == 0 || first == 0) {
         return behind == 0 ? clast_remove(clast, 0, first) : clast_remove(clast, count, behind);
     }
-    enum status status = range_present(clast, 0, first);
+    enum status status = clast_present(clast, 0, first);
     if (status == ST_OK) {
-        status = range_present(clast, first + count, behind);
+        status = clast_present(clast, first + count, behind);
     }
     if (status == ST_OK) {
         status = index_own(clast, first + count);
@@ -367,7 +372,7 @@ enum status clast_remove_each(struct clast *clast, const uint64_t *indexes, size
     uint64_t owned_end = 0;      /* Indexes below lie in leaves seen to. */
     for (size_t i = 0; i < count; i++) {
         CHECK(indexes[i] < clast->count && (i == 0 || indexes[i] > indexes[i - 1]));
-        enum status status = range_present(clast, indexes[i], 1);
+        enum status status = clast_present(clast, indexes[i], 1);
         if (status == ST_OK && indexes[i] < owned_end) {
             continue;
         }

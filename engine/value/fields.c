@@ -86,7 +86,10 @@ struct fields *fields_new(uint64_t seed)
 {
     struct fields *root = part_alloc(sizeof(*root));
     if (root != NULL) {
-        *root = (struct fields){.earliest_ms = FIELDS_NEVER, .noted_ms = FIELDS_NEVER};
+        *root = (struct fields){.head.changed = true,
+                                .earliest_ms = FIELDS_NEVER,
+                                .gone_ms = FIELDS_NEVER,
+                                .noted_ms = FIELDS_NEVER};
         clast_init(&root->clast, &fields_order, seed);
         clast_init(&root->due, &clast_sorted, 0);
     }
@@ -208,7 +211,11 @@ enum status fields_live_count(const struct value *value, uint64_t now_ms, uint64
 
 bool fields_gone(const struct value *value, uint64_t now_ms)
 {
+    const struct fields *root = fields_root(value);
     uint64_t count;
+    if (root != NULL) {
+        return root->gone_ms <= (int64_t)now_ms;
+    }
     return fields_earliest(value) <= (int64_t)now_ms &&
            fields_live_count(value, now_ms, &count) == ST_OK && count == 0;
 }
@@ -424,12 +431,19 @@ static enum status check_item(void *ctx, struct value_piece element)
     return ST_OK;
 }
 
+/* H2, of the time when all are gone. */
+static bool gone_check(const struct fields *root)
+{
+    struct fields again = *root;
+    return fields_settle(&again) == ST_OK && again.gone_ms == root->gone_ms;
+}
+
 static bool root_check(const struct fields *root)
 {
     struct checking checking = {root, 0, FIELDS_NEVER, true};
     return clast_check(&root->clast) && clast_check(&root->due) &&
            clast_walk(&root->clast, 0, root->clast.count, false, check_item, &checking) == ST_OK &&
-           checking.sound && checking.expiring == root->due.count &&
+           checking.sound && gone_check(root) && checking.expiring == root->due.count &&
            checking.earliest_ms == root->earliest_ms && (root->due.count == 0 || root->expiring);
 }
 

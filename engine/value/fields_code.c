@@ -296,6 +296,7 @@ static enum status fields_copy(const struct value *value, struct buf *scratch,
         return status;
     }
     copy->earliest_ms = root->earliest_ms;
+    copy->gone_ms = root->gone_ms;
     copy->expiring = root->expiring;
     copy->small = root->small;
     *copy_out = fields_clast(copy);
@@ -329,6 +330,76 @@ static bool fields_vanishes(const struct value *value)
     return fields_count(value) == 0;
 }
 
+static enum status fields_tables(void *root, value_table_fn fn, void *ctx)
+{
+    struct fields *fields = root;
+    enum status status = fn(ctx, &fields->clast.parts);
+    return status == ST_OK ? fn(ctx, &fields->due.parts) : status;
+}
+
+#define ROOT_EXPIRING 1u
+#define ROOT_SMALL 2u
+#define ROOT_SIZE 17
+
+/* u8 flags, i64 earliest expiry, i64 expiry of all (FIELDS_NEVER: none), both clasts. Of what the
+ * heap of times was told a root that comes back remembers nothing. */
+static enum status fields_store(const struct value *value, struct buf *out)
+{
+    const struct fields *root = value->root;
+    unsigned char head[ROOT_SIZE];
+    head[0] =
+        (unsigned char)((root->expiring ? ROOT_EXPIRING : 0) | (root->small ? ROOT_SMALL : 0));
+    store_u64(head + 1, (uint64_t)root->earliest_ms);
+    store_u64(head + 9, (uint64_t)root->gone_ms);
+    enum status status = buf_append(out, bytes_of(head, sizeof(head)));
+    if (status == ST_OK) {
+        status = clast_store(&root->clast, out);
+    }
+    return status == ST_OK ? clast_store(&root->due, out) : status;
+}
+
+/* Whether what the root says of times can be. */
+static bool times_fit(const struct fields *root)
+{
+    bool some = root->due.count > 0;
+    bool all = some && root->due.count == root->clast.count;
+    return root->due.count <= root->clast.count && (!some || root->expiring) &&
+           some == (root->earliest_ms != FIELDS_NEVER) && all == (root->gone_ms != FIELDS_NEVER) &&
+           root->earliest_ms > 0 && root->gone_ms >= root->earliest_ms;
+}
+
+static enum status fields_load(struct bytes *in, uint64_t clast, const struct value_limits *limits,
+                               void **root_out)
+{
+    if (in->size < ROOT_SIZE || *(const unsigned char *)in->data > (ROOT_EXPIRING | ROOT_SMALL)) {
+        return ST_CORRUPT;
+    }
+    struct fields *root = fields_new(limits->hash_seed);
+    if (root == NULL) {
+        return ST_NOMEM;
+    }
+    const unsigned char *head = in->data;
+    root->expiring = (head[0] & ROOT_EXPIRING) != 0;
+    root->small = (head[0] & ROOT_SMALL) != 0;
+    root->earliest_ms = (int64_t)load_u64(head + 1);
+    root->gone_ms = (int64_t)load_u64(head + 9);
+    *in = bytes_slice(*in, ROOT_SIZE, in->size);
+    enum status status = clast_load(&root->clast, in, clast);
+    if (status == ST_OK) {
+        status = clast_load(&root->due, in, clast);
+    }
+    if (status == ST_OK && !times_fit(root)) {
+        status = ST_CORRUPT;
+    }
+    if (status != ST_OK) {
+        fields_drop(root);
+        return status;
+    }
+    root->head.changed = false;
+    *root_out = root;
+    return ST_OK;
+}
+
 const struct value_class fields_class = {
     .name = "hash",
     .empty = fields_empty,
@@ -342,4 +413,7 @@ const struct value_class fields_class = {
     .free_some = fields_free_some,
     .memory = fields_memory,
     .apply = fields_apply,
+    .tables = fields_tables,
+    .store = fields_store,
+    .load = fields_load,
 };

@@ -80,6 +80,7 @@ static enum status payload_survey(const struct value *value, unsigned op, struct
                                   struct survey *survey_out)
 {
     const struct fields *root = fields_root(value);
+    enum status seeking = ST_OK;
     size_t size = payload.size;
     *survey_out = (struct survey){0, false};
     while (payload.size > 0) {
@@ -94,12 +95,10 @@ static enum status payload_survey(const struct value *value, unsigned op, struct
             bool found;
             enum status status = fields_seek(
                 root, step.field, hash_element(step.field, root->clast.seed), &path, &found);
-            if (status != ST_OK) {
-                return status;
-            }
+            seeking = status == ST_OK ? seeking : status;
         }
     }
-    return size > 0 ? ST_OK : ST_CORRUPT;
+    return size > 0 ? seeking : ST_CORRUPT;
 }
 
 /* ------------------------------------------------------------------------------------------
@@ -470,6 +469,16 @@ static enum status root_change(struct work *work, struct bytes payload)
     return settled == ST_OK ? status : settled;
 }
 
+static void root_restore(struct fields *root, struct fields *before)
+{
+    clast_restore(&root->clast, &before->clast);
+    clast_restore(&root->due, &before->due);
+    root->earliest_ms = before->earliest_ms;
+    root->gone_ms = before->gone_ms;
+    root->expiring = before->expiring;
+    root->small = before->small;
+}
+
 /* Where parts are absent, that may show when something is done already, and ST_WAIT allows no
  * change: then the root gets back what it was. Absent parts keep their numbers, so what was asked
  * for is what the next try needs. */
@@ -480,18 +489,17 @@ static enum status root_apply(struct work *work, struct bytes payload)
         return root_change(work, payload);
     }
     struct fields before = *root;
-    enum status status = clast_copy(&root->clast, &before.clast);
+    enum status status = clast_snapshot(&root->clast, &before.clast);
     if (status != ST_OK) {
         return status;
     }
-    status = clast_copy(&root->due, &before.due);
+    status = clast_snapshot(&root->due, &before.due);
     if (status == ST_OK) {
         status = root_change(work, payload);
         if (status == ST_WAIT) {
-            struct fields spoilt = *root;
-            *root = before;
-            before = spoilt;
+            root_restore(root, &before);
             *work->change = (struct value_change){.count = 0};
+            return status;
         }
     }
     clast_deinit(&before.clast);

@@ -11,6 +11,7 @@
 #include "engine/value/clast.h"
 #include "engine/value/fields.h"
 #include "engine/value/packed.h"
+#include "engine/value/value_class.h"
 
 /* Whatever the configuration says, a block is no larger. */
 #define FIELDS_PACKED_MAX (64u * 1024)
@@ -20,9 +21,11 @@
 #define FIELDS_DUE_SIZE 16
 
 struct fields {
+    struct value_root head;
     struct clast clast;
     struct clast due;
     int64_t earliest_ms; /* FIELDS_NEVER: none. */
+    int64_t gone_ms;     /* When the last field expires; FIELDS_NEVER: not all of them do. */
     int64_t noted_ms;    /* fields_noted */
     bool expiring;       /* A field has had an expiry since it was made. */
     bool small;          /* Only its size as a block keeps it from being packed. */

@@ -223,21 +223,29 @@ enum status fields_root_remove(struct fields *root, struct bytes field, bool *re
     return status;
 }
 
+/* The time of a row of `due`. */
+static enum status due_time(const struct fields *root, uint64_t rank, int64_t *expiry_ms)
+{
+    struct value_piece row;
+    enum status status = clast_at(&root->due, rank, &row);
+    if (status == ST_OK) {
+        *expiry_ms = (int64_t)__builtin_bswap64(load_u64(row.data.data));
+    }
+    return status;
+}
+
 enum status fields_settle(struct fields *root)
 {
     int64_t earliest_ms = FIELDS_NEVER;
-    if (root->due.count > 0) {
-        struct clast_path path;
-        struct value_piece row = {BYTES_NONE, NULL};
-        enum status status = clast_seek_rank(&root->due, 0, &path);
-        if (status == ST_OK) {
-            status = clast_path_element(&root->due, &path, &row);
-        }
-        if (status != ST_OK) {
-            return status;
-        }
-        earliest_ms = (int64_t)__builtin_bswap64(load_u64(row.data.data));
+    int64_t gone_ms = FIELDS_NEVER;
+    uint64_t count = root->due.count;
+    enum status status = count == 0 ? ST_OK : due_time(root, 0, &earliest_ms);
+    if (status == ST_OK && count > 0 && count == root->clast.count) {
+        status = due_time(root, count - 1, &gone_ms);
     }
-    root->earliest_ms = earliest_ms;
-    return ST_OK;
+    if (status == ST_OK) {
+        root->earliest_ms = earliest_ms;
+        root->gone_ms = gone_ms;
+    }
+    return status;
 }

@@ -25,6 +25,7 @@
 #define GROUP_MAX 64
 
 struct list {
+    struct value_root head;
     struct clast clast;
     int64_t limit; /* list_max_listpack_size as of the last growth; for those that shrink it. */
 };
@@ -44,6 +45,7 @@ static struct list *list_new(int64_t limit)
 {
     struct list *list = part_alloc(sizeof(*list));
     if (list != NULL) {
+        list->head = (struct value_root){.changed = true};
         clast_init(&list->clast, &clast_by_position, 0);
         list->limit = limit;
     }
@@ -171,6 +173,7 @@ static enum status root_end(struct value *value, struct list *list, int64_t limi
 {
     if (status == ST_OK) {
         list->limit = limit;
+        list->head.changed = true;
         *value = (struct value){VALUE_LIST, VALUE_CLAST, BYTES_NONE, list};
     } else if (value->shape == VALUE_PACKED) {
         list_drop(list);
@@ -325,6 +328,7 @@ enum status list_trim(struct value *value, uint64_t first, uint64_t count, struc
     }
     enum status status = clast_trim(&list->clast, first, count);
     if (status == ST_OK) {
+        value_touch(value);
         shrink(value, scratch);
     }
     return status;
@@ -377,6 +381,7 @@ enum status list_remove(struct value *value, const uint64_t *indexes, size_t cou
     }
     enum status status = clast_remove_each(&list->clast, indexes, count);
     if (status == ST_OK) {
+        value_touch(value);
         shrink(value, scratch);
     }
     return status;
@@ -568,6 +573,43 @@ static bool list_vanishes(const struct value *value)
     return list_count(value) == 0;
 }
 
+static enum status list_tables(void *root, value_table_fn fn, void *ctx)
+{
+    return fn(ctx, &((struct list *)root)->clast.parts);
+}
+
+/* The clast, i64 limit. */
+static enum status list_store(const struct value *value, struct buf *out)
+{
+    const struct list *list = value->root;
+    unsigned char limit[8];
+    store_u64(limit, (uint64_t)list->limit);
+    enum status status = clast_store(&list->clast, out);
+    return status == ST_OK ? buf_append(out, bytes_of(limit, sizeof(limit))) : status;
+}
+
+static enum status list_load(struct bytes *in, uint64_t clast, const struct value_limits *limits,
+                             void **root_out)
+{
+    struct list *list = list_new(0);
+    if (list == NULL) {
+        return ST_NOMEM;
+    }
+    enum status status = clast_load(&list->clast, in, clast);
+    if (status == ST_OK && in->size < 8) {
+        status = ST_CORRUPT;
+    }
+    if (status != ST_OK) {
+        list_drop(list);
+        return status;
+    }
+    list->limit = (int64_t)load_u64(in->data);
+    *in = bytes_slice(*in, 8, in->size);
+    list->head.changed = false;
+    *root_out = list;
+    return ST_OK;
+}
+
 const struct value_class list_class = {
     .name = "list",
     .empty = list_empty,
@@ -580,4 +622,7 @@ const struct value_class list_class = {
     .free = list_free,
     .free_some = list_free_some,
     .memory = list_memory,
+    .tables = list_tables,
+    .store = list_store,
+    .load = list_load,
 };

@@ -5,6 +5,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#define REFS_MAX (PART_USED - 1)
+
+static_assert(alignof(max_align_t) >= PART_ALIGNMENT, "malloc leaves the low bits of parts free");
+
 static _Thread_local uint64_t fail_from;
 static _Thread_local bool failed;
 
@@ -52,17 +56,17 @@ struct part *part_new(size_t capacity)
     if (part == NULL) {
         return NULL;
     }
-    atomic_init(&part->refs, 1);
+    CHECK((uintptr_t)part % PART_ALIGNMENT == 0);
+    atomic_init(&part->refs, 1 | PART_USED);
     part->size = 0;
-    part->capacity = (uint32_t)capacity & PART_CAPACITY_MAX;
-    part->dirty = 1;
+    part->capacity = (uint32_t)capacity;
     return part;
 }
 
 void part_ref(struct part *part)
 {
     uint32_t before = atomic_fetch_add_explicit(&part->refs, 1, memory_order_relaxed);
-    CHECK(before != 0 && before != UINT32_MAX);
+    CHECK((before & ~PART_USED) != 0 && (before & ~PART_USED) != REFS_MAX);
 }
 
 void part_unref(struct part *part)
@@ -71,8 +75,8 @@ void part_unref(struct part *part)
         return;
     }
     uint32_t before = atomic_fetch_sub_explicit(&part->refs, 1, memory_order_acq_rel);
-    CHECK(before != 0);
-    if (before == 1) {
+    CHECK((before & ~PART_USED) != 0);
+    if ((before & ~PART_USED) == 1) {
         free(part);
     }
 }
@@ -80,7 +84,13 @@ void part_unref(struct part *part)
 bool part_shared(const struct part *part)
 {
     /* Acquire: what the former holder read has been read before we write. */
-    return atomic_load_explicit(&part->refs, memory_order_acquire) > 1;
+    return (atomic_load_explicit(&part->refs, memory_order_acquire) & ~PART_USED) > 1;
+}
+
+bool part_use_end(struct part *part)
+{
+    return (atomic_fetch_and_explicit(&part->refs, ~PART_USED, memory_order_relaxed) & PART_USED) !=
+           0;
 }
 
 struct part *part_clone(const struct part *part, size_t capacity)

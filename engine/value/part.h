@@ -10,23 +10,40 @@
 
 #include "engine/base/bytes.h"
 
+#include <stdatomic.h>
+
 struct part {
-    _Atomic uint32_t refs;
-    uint32_t size;          /* Bytes in use. */
-    uint32_t capacity : 31; /* Bytes allocated behind the header. */
-    uint32_t dirty : 1;     /* Changed since it was read, or new: see parts.h. */
+    _Atomic uint32_t refs; /* References, and PART_USED. */
+    uint32_t size;         /* Bytes in use. */
+    uint32_t capacity;     /* Bytes allocated behind the header. */
     unsigned char data[];
 };
 
+/* The part was asked for since somebody who looks for parts to evict last came by. It lies in
+ * `refs` since two tables under two locks may set it at a time. */
+#define PART_USED 0x80000000u
+
+/* So the low bits of a part's address are free for whoever keeps it. */
+#define PART_ALIGNMENT 16
 #define PART_CAPACITY_MAX ((1u << 31) - 1)
 
-/* Given, dirty, with one reference and size 0. NULL: no memory, or over PART_CAPACITY_MAX. */
+/* Given, used, with one reference and size 0. NULL: no memory, or over PART_CAPACITY_MAX. */
 struct part *part_new(size_t capacity);
 void part_ref(struct part *part);
 void part_unref(struct part *part); /* Frees with the last; NULL is fine. */
 bool part_shared(const struct part *part);
+/* Takes the mark away; gives whether it was there. */
+bool part_use_end(struct part *part);
 /* A private part with these bytes and at least this capacity. NULL: no memory. */
 struct part *part_clone(const struct part *part, size_t capacity);
+
+static inline void part_use(struct part *part)
+{
+    uint32_t refs = atomic_load_explicit(&part->refs, memory_order_relaxed);
+    if (__builtin_expect((refs & PART_USED) == 0, 0)) {
+        atomic_fetch_or_explicit(&part->refs, PART_USED, memory_order_relaxed);
+    }
+}
 
 /* What the allocator takes for a request of this size, its own header included. */
 size_t part_heap_size(size_t request);

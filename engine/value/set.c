@@ -35,6 +35,7 @@ struct set *set_new(enum set_encoding encoding, uint64_t seed)
 {
     struct set *set = part_alloc(sizeof(*set));
     if (set != NULL) {
+        set->head = (struct value_root){.changed = true};
         clast_init(&set->clast, &set_order, seed);
         set->encoding = encoding;
     }
@@ -421,6 +422,41 @@ static uint64_t set_memory(const struct value *value)
     return part_heap_size(sizeof(struct set)) + clast_memory(&set_root(value)->clast);
 }
 
+static enum status set_tables(void *root, value_table_fn fn, void *ctx)
+{
+    return fn(ctx, &((struct set *)root)->clast.parts);
+}
+
+/* u8 encoding, the clast. */
+static enum status set_store(const struct value *value, struct buf *out)
+{
+    const struct set *set = value->root;
+    unsigned char encoding = (unsigned char)set->encoding;
+    enum status status = buf_append(out, bytes_of(&encoding, 1));
+    return status == ST_OK ? clast_store(&set->clast, out) : status;
+}
+
+static enum status set_load(struct bytes *in, uint64_t clast, const struct value_limits *limits,
+                            void **root_out)
+{
+    if (in->size == 0 || *(const unsigned char *)in->data > SET_HASHTABLE) {
+        return ST_CORRUPT;
+    }
+    struct set *set = set_new(*(const unsigned char *)in->data, limits->hash_seed);
+    if (set == NULL) {
+        return ST_NOMEM;
+    }
+    *in = bytes_slice(*in, 1, in->size);
+    enum status status = clast_load(&set->clast, in, clast);
+    if (status != ST_OK) {
+        set_drop(set);
+        return status;
+    }
+    set->head.changed = false;
+    *root_out = set;
+    return ST_OK;
+}
+
 const struct value_class set_class = {
     .name = "set",
     .empty = set_empty,
@@ -434,4 +470,7 @@ const struct value_class set_class = {
     .free_some = set_free_some,
     .memory = set_memory,
     .apply = set_apply,
+    .tables = set_tables,
+    .store = set_store,
+    .load = set_load,
 };

@@ -418,7 +418,7 @@ static enum status fallback_keep(struct fallback *fallback, const struct set *se
     if (set == NULL || count == 1 || set->clast.parts.absent == 0) {
         return ST_OK;
     }
-    enum status status = clast_copy(&set->clast, &fallback->clast);
+    enum status status = clast_snapshot(&set->clast, &fallback->clast);
     fallback->kept = status == ST_OK;
     fallback->encoding = set->encoding;
     return status;
@@ -427,12 +427,32 @@ static enum status fallback_keep(struct fallback *fallback, const struct set *se
 static void fallback_end(struct fallback *fallback, struct set *set, bool back)
 {
     if (fallback->kept && back) {
-        clast_deinit(&set->clast);
-        set->clast = fallback->clast;
+        clast_restore(&set->clast, &fallback->clast);
         set->encoding = fallback->encoding;
     } else if (fallback->kept) {
         clast_deinit(&fallback->clast);
     }
+}
+
+/* Asks for the parts that all members lie in, so that whoever brings them learns of them at once.
+ */
+static enum status bring(const struct set *set, struct bytes payload)
+{
+    enum status status = ST_OK;
+    if (set == NULL || set->clast.parts.absent == 0) {
+        return ST_OK;
+    }
+    while (payload.size > 0) {
+        struct bytes member;
+        struct clast_path path;
+        bool found;
+        bool taken = bytes_take_sized(&payload, &member);
+        CHECK(taken);
+        struct set_probe probe = set_probe_of(member);
+        enum status one = set_root_seek(set, &probe, &path, &found);
+        status = one == ST_OK ? status : one;
+    }
+    return status;
 }
 
 static enum status apply_members(struct set_work *work, enum set_op op, struct bytes payload,
@@ -468,7 +488,11 @@ enum status set_apply(struct value *value, unsigned op, struct bytes payload,
     struct set *before = set_root(value);
     struct fallback fallback;
     set_work_open(&work, value, limits, scratch);
-    enum status status = fallback_keep(&fallback, before, count);
+    enum status status = bring(before, payload);
+    if (status != ST_OK) {
+        return status;
+    }
+    status = fallback_keep(&fallback, before, count);
     if (status == ST_OK && op == SET_OP_ADD) {
         status = foresee(&work, payload, count);
     }

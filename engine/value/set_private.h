@@ -9,8 +9,10 @@
 
 #include "engine/value/clast.h"
 #include "engine/value/set.h"
+#include "engine/value/value_class.h"
 
 struct set {
+    struct value_root head;
     struct clast clast;
     enum set_encoding encoding;
 };

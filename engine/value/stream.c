@@ -1,7 +1,7 @@
 /* Root and entries. Each change of entries is one change of the clast, which happens or does not,
  * and then the counts of the root; only a trimming that takes whole nodes and a piece of the next
- * one needs two. It keeps a copy of the clast (a reference every 256 parts) and puts it back if the
- * second fails. */
+ * one needs two. It keeps a snapshot of the clast (a reference every 256 parts) and puts it back if
+ * the second fails. */
 #include "engine/value/stream_private.h"
 
 #include "engine/base/check.h"
@@ -13,7 +13,7 @@ struct stream *stream_new(void)
 {
     struct stream *stream = part_alloc(sizeof(*stream));
     if (stream != NULL) {
-        *stream = (struct stream){.count = 0};
+        *stream = (struct stream){.head.changed = true};
         clast_init(&stream->entries, &clast_sorted, 0);
     }
     return stream;
@@ -25,6 +25,7 @@ void stream_drop(struct stream *stream)
     while (!groups_free_some(stream, SIZE_MAX)) {
     }
     free(stream->groups);
+    free(stream->dropped);
     free(stream);
 }
 
@@ -447,8 +448,9 @@ enum status stream_trim(struct stream *stream, uint64_t count, bool keep, struct
         status = clast_remove(&stream->entries, 0, front.nodes);
     } else {
         struct clast before;
-        struct stream saved = *stream;
-        status = clast_copy(&stream->entries, &before);
+        uint64_t encoded = stream->encoded;
+        uint64_t all = stream->count;
+        status = clast_snapshot(&stream->entries, &before);
         if (status != ST_OK) {
             return status;
         }
@@ -457,9 +459,9 @@ enum status stream_trim(struct stream *stream, uint64_t count, bool keep, struct
             status = clast_remove(&stream->entries, 0, front.nodes);
         }
         if (status != ST_OK) {
-            clast_deinit(&stream->entries);
-            saved.entries = before;
-            *stream = saved;
+            clast_restore(&stream->entries, &before);
+            stream->encoded = encoded;
+            stream->count = all;
         } else {
             clast_deinit(&before);
         }
@@ -536,7 +538,7 @@ static uint64_t stream_memory(const struct value *value)
            (stream->group_capacity > 0
                 ? part_heap_size(stream->group_capacity * sizeof(stream->groups[0]))
                 : 0) +
-           stream->groups_memory;
+           parts_numbers_memory(stream->dropped) + stream->groups_memory;
 }
 
 bool stream_check(const struct value *value)
@@ -580,6 +582,23 @@ bool stream_check(const struct value *value)
            stream_id_compare(before, stream->last) <= 0 && groups_check(stream);
 }
 
+static enum status stream_tables(void *root, value_table_fn fn, void *ctx)
+{
+    struct stream *stream = root;
+    enum status status = fn(ctx, &stream->entries.parts);
+    return status == ST_OK ? groups_tables(stream, fn, ctx) : status;
+}
+
+static void stream_recount(void *root)
+{
+    groups_recount(root);
+}
+
+static struct parts_numbers **stream_dropped(void *root)
+{
+    return &((struct stream *)root)->dropped;
+}
+
 const struct value_class stream_class = {
     .name = "stream",
     .empty = stream_empty,
@@ -593,4 +612,9 @@ const struct value_class stream_class = {
     .free_some = stream_free_some,
     .memory = stream_memory,
     .apply = stream_apply,
+    .tables = stream_tables,
+    .store = stream_root_store,
+    .load = stream_root_load,
+    .dropped = stream_dropped,
+    .recount = stream_recount,
 };

@@ -83,11 +83,8 @@ static enum status apply_add(struct applying *applying, struct bytes payload)
     return status;
 }
 
-static enum status apply_delete(struct applying *applying, struct bytes payload)
+static enum status delete_all(struct applying *applying, struct bytes payload)
 {
-    if (payload.size % 16 != 0) {
-        return ST_CORRUPT;
-    }
     struct stream_id id;
     enum status status = ST_OK;
     while (status == ST_OK && id_take(&payload, &id)) {
@@ -97,6 +94,36 @@ static enum status apply_delete(struct applying *applying, struct bytes payload)
             applying->change->count++;
             consumed(applying, payload);
         }
+    }
+    return status;
+}
+
+/* A part may turn out to be absent after the first entry is gone: then the nodes are put back. */
+static enum status apply_delete(struct applying *applying, struct bytes payload)
+{
+    struct stream *stream = applying->stream;
+    if (payload.size % 16 != 0) {
+        return ST_CORRUPT;
+    }
+    if (stream->entries.parts.absent == 0 || payload.size == 16) {
+        return delete_all(applying, payload);
+    }
+    struct clast before;
+    struct stream_id max_deleted = stream->max_deleted;
+    uint64_t count = stream->count;
+    uint64_t encoded = stream->encoded;
+    enum status status = clast_snapshot(&stream->entries, &before);
+    if (status != ST_OK) {
+        return status;
+    }
+    status = delete_all(applying, payload);
+    if (status == ST_WAIT) {
+        clast_restore(&stream->entries, &before);
+        stream->max_deleted = max_deleted;
+        stream->count = count;
+        stream->encoded = encoded;
+    } else {
+        clast_deinit(&before);
     }
     return status;
 }
@@ -231,15 +258,23 @@ static enum status consumer_take(struct applying *applying, struct stream_group 
 /* -- Pending entries --------------------------------------------------------------------------- */
 
 /* Elements of `stride` bytes that begin with an ID: asks for all that their changes need. */
-static enum status touch_all(const struct stream_group *group, struct bytes elements, size_t stride)
+static enum status touch_all(const struct stream_group *group, struct bytes consumer,
+                             struct bytes elements, size_t stride)
 {
     enum status status = ST_OK;
-    while (status == ST_OK && elements.size > stride) {
+    size_t index;
+    const struct stream_consumer *getting =
+        consumer.data == NULL ? NULL : consumer_find(group, consumer, &index);
+    if (group->pending.parts.absent + group->owned.parts.absent == 0) {
+        return ST_OK;
+    }
+    while (elements.size >= stride) {
         struct bytes element = elements;
         struct stream_id id = STREAM_ID_MIN;
         bool taken = id_take(&element, &id);
         CHECK(taken);
-        status = pending_touch(group, id);
+        enum status one = pending_touch(group, id, getting);
+        status = one == ST_OK ? status : one;
         elements = bytes_slice(elements, stride, SIZE_MAX);
     }
     return status;
@@ -278,7 +313,7 @@ static enum status apply_deliver(struct applying *applying, struct stream_group 
     struct stream_consumer *consumer = NULL;
     enum status status = stream_edge(applying->stream, false, &first);
     if (status == ST_OK) {
-        status = touch_all(group, payload, 16);
+        status = touch_all(group, name, payload, 16);
     }
     if (status == ST_OK) {
         status = consumer_take(applying, group, name, now, &consumer);
@@ -307,7 +342,7 @@ static enum status apply_redeliver(struct applying *applying, struct stream_grou
         return ST_CORRUPT;
     }
     struct stream_consumer *consumer = NULL;
-    enum status status = touch_all(group, payload, 16);
+    enum status status = touch_all(group, BYTES_NONE, payload, 16);
     if (status == ST_OK) {
         status = consumer_take(applying, group, name, now, &consumer);
     }
@@ -333,7 +368,7 @@ static enum status apply_ack(struct applying *applying, struct stream_group *gro
         return ST_CORRUPT;
     }
     struct stream_id id;
-    enum status status = touch_all(group, payload, 16);
+    enum status status = touch_all(group, BYTES_NONE, payload, 16);
     while (status == ST_OK && id_take(&payload, &id)) {
         bool removed;
         status = pending_remove(group, id, &removed);
@@ -356,7 +391,7 @@ static enum status apply_claim(struct applying *applying, struct stream_group *g
         return ST_CORRUPT;
     }
     struct stream_consumer *consumer = NULL;
-    enum status status = touch_all(group, payload, 32);
+    enum status status = touch_all(group, name, payload, 32);
     if (status == ST_OK) {
         status = consumer_take(applying, group, name, now, &consumer);
     }
@@ -399,12 +434,12 @@ static enum status apply_group(struct applying *applying, unsigned op, struct by
         if (payload.size > 0) {
             return ST_CORRUPT;
         }
-        if (group != NULL) {
-            group_destroy(stream, index);
+        enum status status = group == NULL ? ST_OK : group_destroy(stream, index);
+        if (group != NULL && status == ST_OK) {
             applying->change->changed = true;
             applying->change->count = 1;
         }
-        return ST_OK;
+        return status;
     }
     if (group == NULL) {
         return ST_CORRUPT;
@@ -419,9 +454,15 @@ static enum status apply_group(struct applying *applying, unsigned op, struct by
         [STREAM_ACK - STREAM_ADD] = apply_ack,
         [STREAM_CLAIM - STREAM_ADD] = apply_claim,
     };
+    struct group_fallback fallback;
+    enum status status = group_keep(group, &fallback);
+    if (status != ST_OK) {
+        return status;
+    }
     stream->groups_memory -= group_memory(group);
     stream->groups_encoded -= group_encoded_max(group);
-    enum status status = operations[op - STREAM_ADD](applying, group, payload);
+    status = operations[op - STREAM_ADD](applying, group, payload);
+    group_keep_end(group, &fallback, status == ST_WAIT);
     stream->groups_memory += group_memory(group);
     stream->groups_encoded += group_encoded_max(group);
     return status;
@@ -460,6 +501,9 @@ enum status stream_apply(struct value *value, unsigned op, struct bytes payload,
     }
     struct applying applying = {stream, limits, scratch, change_out, payload.size};
     enum status status = apply_one(&applying, op, payload);
+    if (status == ST_WAIT) {
+        *change_out = (struct value_change){.count = 0};
+    }
     if (fresh && status != ST_OK) {
         stream_drop(stream);
     } else if (fresh) {

@@ -13,44 +13,6 @@
 
 #include <stdlib.h>
 
-/* -- Sorted arrays of names -------------------------------------------------------------------- */
-
-/* Room for one more in the array. ST_NOMEM: it is as it was. */
-static enum status array_grow(void ***array, size_t count, size_t *capacity)
-{
-    if (count < *capacity) {
-        return ST_OK;
-    }
-    size_t wanted = *capacity == 0 ? 4 : *capacity * 2;
-    void **larger = part_alloc(wanted * sizeof(void *));
-    if (larger == NULL) {
-        return ST_NOMEM;
-    }
-    if (count > 0) {
-        memcpy(larger, *array, count * sizeof(void *));
-    }
-    free(*array);
-    *array = larger;
-    *capacity = wanted;
-    return ST_OK;
-}
-
-static void array_insert(void **array, size_t count, size_t index, void *item)
-{
-    memmove(array + index + 1, array + index, (count - index) * sizeof(void *));
-    array[index] = item;
-}
-
-static void array_remove(void **array, size_t count, size_t index)
-{
-    memmove(array + index, array + index + 1, (count - index - 1) * sizeof(void *));
-}
-
-static uint64_t array_memory(size_t capacity)
-{
-    return capacity == 0 ? 0 : part_heap_size(capacity * sizeof(void *));
-}
-
 /* -- Groups ------------------------------------------------------------------------------------ */
 
 struct stream_group *group_find(const struct stream *stream, struct bytes name, size_t *index_out)
@@ -102,8 +64,9 @@ static void group_drop(struct stream_group *group)
 uint64_t group_memory(const struct stream_group *group)
 {
     return part_heap_size(sizeof(*group) + group->name_size) +
-           array_memory(group->consumer_capacity) + array_memory(group->number_capacity) +
-           group->consumer_memory + clast_memory(&group->pending) + clast_memory(&group->owned);
+           stream_array_memory(group->consumer_capacity) +
+           stream_array_memory(group->numbered_capacity) + group->consumer_memory +
+           clast_memory(&group->pending) + clast_memory(&group->owned);
 }
 
 uint64_t group_encoded_max(const struct stream_group *group)
@@ -119,27 +82,70 @@ enum status group_create(struct stream *stream, struct bytes name, struct stream
     struct stream_group *there = group_find(stream, name, &index);
     CHECK(there == NULL);
     enum status status =
-        array_grow((void ***)&stream->groups, stream->group_count, &stream->group_capacity);
+        stream_array_grow((void ***)&stream->groups, stream->group_count, &stream->group_capacity);
     struct stream_group *group = status == ST_OK ? group_new(name) : NULL;
     if (group == NULL) {
         return ST_NOMEM;
     }
     group->last = last;
     group->entries_read = entries_read;
-    array_insert((void **)stream->groups, stream->group_count++, index, group);
+    stream_array_insert((void **)stream->groups, stream->group_count++, index, group);
     stream->groups_memory += group_memory(group);
     stream->groups_encoded += group_encoded_max(group);
     *group_out = group;
     return ST_OK;
 }
 
-void group_destroy(struct stream *stream, size_t index)
+/* The number of a table that goes, if there is anything of it on disk. */
+static enum status table_bury(struct stream *stream, const struct parts *parts)
+{
+    uint32_t table = parts_grave(parts);
+    enum status status = table == 0 ? ST_OK : parts_numbers_reserve(&stream->dropped);
+    if (status == ST_OK && table != 0) {
+        parts_numbers_add(stream->dropped, table);
+    }
+    return status;
+}
+
+enum status group_destroy(struct stream *stream, size_t index)
 {
     struct stream_group *group = stream->groups[index];
+    uint32_t before = stream->dropped == NULL ? 0 : stream->dropped->count;
+    enum status status = table_bury(stream, &group->pending.parts);
+    if (status == ST_OK) {
+        status = table_bury(stream, &group->owned.parts);
+    }
+    if (status != ST_OK) {
+        if (stream->dropped != NULL) {
+            stream->dropped->count = before;
+        }
+        return status;
+    }
     stream->groups_memory -= group_memory(group);
     stream->groups_encoded -= group_encoded_max(group);
-    array_remove((void **)stream->groups, stream->group_count--, index);
+    stream_array_remove((void **)stream->groups, stream->group_count--, index);
     group_drop(group);
+    return ST_OK;
+}
+
+void groups_recount(struct stream *stream)
+{
+    stream->groups_memory = 0;
+    for (size_t i = 0; i < stream->group_count; i++) {
+        stream->groups_memory += group_memory(stream->groups[i]);
+    }
+}
+
+enum status groups_tables(struct stream *stream, value_table_fn fn, void *ctx)
+{
+    enum status status = ST_OK;
+    for (size_t i = 0; i < stream->group_count && status == ST_OK; i++) {
+        status = fn(ctx, &stream->groups[i]->pending.parts);
+        if (status == ST_OK) {
+            status = fn(ctx, &stream->groups[i]->owned.parts);
+        }
+    }
+    return status;
 }
 
 bool groups_free_some(struct stream *stream, size_t parts)
@@ -155,110 +161,18 @@ bool groups_free_some(struct stream *stream, size_t parts)
     return stream->group_count == 0;
 }
 
-/* -- Consumers --------------------------------------------------------------------------------- */
-
-struct stream_consumer *consumer_find(const struct stream_group *group, struct bytes name,
-                                      size_t *index_out)
-{
-    size_t low = 0;
-    size_t high = group->consumer_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        struct stream_consumer *consumer = group->consumers[middle];
-        int order = bytes_compare(bytes_of(consumer->name, consumer->name_size), name);
-        if (order == 0) {
-            *index_out = middle;
-            return consumer;
-        }
-        low = order < 0 ? middle + 1 : low;
-        high = order < 0 ? high : middle;
-    }
-    *index_out = low;
-    return NULL;
-}
-
-static uint64_t consumer_encoded_max(const struct stream_consumer *consumer)
-{
-    return VARINT_MAX + consumer->name_size + 16;
-}
-
-static uint64_t consumer_memory(const struct stream_consumer *consumer)
-{
-    return part_heap_size(sizeof(*consumer) + consumer->name_size);
-}
-
-/* With this number, which is free and below the capacity of `numbered`. */
-static enum status consumer_insert(struct stream_group *group, struct bytes name, uint32_t number,
-                                   struct stream_consumer **consumer_out)
-{
-    size_t index;
-    struct stream_consumer *consumer = part_alloc(sizeof(*consumer) + name.size);
-    if (consumer == NULL) {
-        return ST_NOMEM;
-    }
-    *consumer = (struct stream_consumer){.number = number, .active_ms = -1, .name_size = name.size};
-    if (name.size > 0) {
-        memcpy(consumer->name, name.data, name.size);
-    }
-    struct stream_consumer *there = consumer_find(group, name, &index);
-    CHECK(there == NULL);
-    array_insert((void **)group->consumers, group->consumer_count++, index, consumer);
-    group->numbered[number] = consumer;
-    group->consumer_memory += consumer_memory(consumer);
-    group->consumer_encoded += consumer_encoded_max(consumer);
-    *consumer_out = consumer;
-    return ST_OK;
-}
-
-enum status consumer_create(struct stream_group *group, struct bytes name, int64_t seen_ms,
-                            struct stream_consumer **consumer_out)
-{
-    enum status status =
-        array_grow((void ***)&group->consumers, group->consumer_count, &group->consumer_capacity);
-    size_t number = group->number_end;
-    if (group->consumer_count < group->number_end) {
-        for (number = 0; group->numbered[number] != NULL; number++) {
-        }
-    } else if (status == ST_OK) {
-        status = array_grow((void ***)&group->numbered, group->number_end, &group->number_capacity);
-    }
-    if (status == ST_OK && number >= UINT32_MAX) {
-        status = ST_LIMIT;
-    }
-    if (status == ST_OK) {
-        status = consumer_insert(group, name, (uint32_t)number, consumer_out);
-    }
-    if (status == ST_OK) {
-        group->number_end += number == group->number_end;
-        (*consumer_out)->seen_ms = seen_ms;
-    }
-    return status;
-}
-
-static enum status consumer_copy(struct stream_group *copy, const struct stream_consumer *consumer)
-{
-    struct stream_consumer *other;
-    enum status status = consumer_insert(copy, bytes_of(consumer->name, consumer->name_size),
-                                         consumer->number, &other);
-    if (status == ST_OK) {
-        other->seen_ms = consumer->seen_ms;
-        other->active_ms = consumer->active_ms;
-        other->pending = consumer->pending;
-    }
-    return status;
-}
+/* -- Copies ------------------------------------------------------------------------------------ */
 
 static enum status group_copy(const struct stream_group *group, struct stream_group *copy)
 {
-    size_t size = group->number_end * sizeof(void *);
+    size_t size = group->consumer_count * sizeof(void *);
     if (size > 0) {
         copy->consumers = part_alloc(size);
         copy->numbered = part_alloc(size);
         if (copy->consumers == NULL || copy->numbered == NULL) {
             return ST_NOMEM;
         }
-        memset(copy->numbered, 0, size);
-        copy->consumer_capacity = copy->number_capacity = copy->number_end = group->number_end;
+        copy->consumer_capacity = copy->numbered_capacity = group->consumer_count;
     }
     enum status status = ST_OK;
     for (size_t i = 0; i < group->consumer_count && status == ST_OK; i++) {
@@ -383,7 +297,8 @@ static void owned_remove(struct stream_group *group, uint32_t number, struct str
     status_ignore(status, "an element that pending does not confirm is skipped");
 }
 
-enum status pending_touch(const struct stream_group *group, struct stream_id id)
+enum status pending_touch(const struct stream_group *group, struct stream_id id,
+                          const struct stream_consumer *consumer)
 {
     struct clast_path path;
     struct pending pending;
@@ -391,6 +306,10 @@ enum status pending_touch(const struct stream_group *group, struct stream_id id)
     enum status status = pending_seek(group, id, &path, &pending, &found);
     if (status == ST_OK && found) {
         status = owned_seek(group, pending.number, id, &path, &found);
+    }
+    if (consumer != NULL) {
+        enum status own = owned_seek(group, consumer->number, id, &path, &found);
+        status = own == ST_OK ? status : own;
     }
     return status;
 }
@@ -418,7 +337,7 @@ enum status pending_put(struct stream_group *group, struct stream_id id,
     }
     consumer->pending++;
     if (found) {
-        group->numbered[before.number]->pending--;
+        consumer_numbered(group, before.number)->pending--;
         if (before.number != consumer->number) {
             owned_remove(group, before.number, id);
         }
@@ -436,7 +355,7 @@ enum status pending_remove(struct stream_group *group, struct stream_id id, bool
         *removed_out = status == ST_OK;
     }
     if (*removed_out) {
-        group->numbered[before.number]->pending--;
+        consumer_numbered(group, before.number)->pending--;
         owned_remove(group, before.number, id);
     }
     return status;
@@ -509,24 +428,19 @@ enum status consumer_delete(struct stream_group *group, size_t index)
     struct stream_consumer *consumer = group->consumers[index];
     if (consumer->pending > 0) {
         struct clast before;
-        enum status status = clast_copy(&group->pending, &before);
+        enum status status = clast_snapshot(&group->pending, &before);
         if (status != ST_OK) {
             return status;
         }
         status = consumer_forget(group, consumer->number);
         if (status != ST_OK) {
-            clast_deinit(&group->pending);
-            group->pending = before;
+            clast_restore(&group->pending, &before);
             return status;
         }
         clast_deinit(&before);
     }
     owned_forget(group, consumer->number);
-    array_remove((void **)group->consumers, group->consumer_count--, index);
-    group->numbered[consumer->number] = NULL;
-    group->consumer_memory -= consumer_memory(consumer);
-    group->consumer_encoded -= consumer_encoded_max(consumer);
-    free(consumer);
+    consumer_drop(group, index);
     return ST_OK;
 }
 
@@ -578,9 +492,9 @@ struct stream_consumer_view stream_consumer_view(const struct stream_consumer *c
 static struct stream_pending pending_view(const struct stream_group *group,
                                           const struct pending *pending)
 {
-    CHECK(pending->number < group->number_end && group->numbered[pending->number] != NULL);
-    return (struct stream_pending){pending->id, group->numbered[pending->number], pending->time_ms,
-                                   pending->deliveries};
+    const struct stream_consumer *consumer = consumer_numbered(group, pending->number);
+    CHECK(consumer != NULL);
+    return (struct stream_pending){pending->id, consumer, pending->time_ms, pending->deliveries};
 }
 
 static enum status walk_all(const struct stream_group *group, struct stream_id from,
@@ -732,7 +646,7 @@ static bool group_check(const struct stream_group *group)
     uint64_t pending = 0;
     for (size_t i = 0; i < group->consumer_count; i++) {
         const struct stream_consumer *consumer = group->consumers[i];
-        if (group->numbered[consumer->number] != consumer) {
+        if (consumer_numbered(group, consumer->number) != consumer) {
             return false;
         }
         pending += consumer->pending;
@@ -745,7 +659,7 @@ static bool group_check(const struct stream_group *group)
             return false;
         }
         struct pending entry = pending_load(piece.data);
-        if (entry.number >= group->number_end || group->numbered[entry.number] == NULL ||
+        if (consumer_numbered(group, entry.number) == NULL ||
             owned_seek(group, entry.number, entry.id, &path, &found) != ST_OK || !found) {
             return false;
         }

@@ -8,7 +8,7 @@
 
 #include "engine/base/check.h"
 #include "engine/value/packed.h"
-#include "engine/value/parts.h"
+#include "engine/value/parts_disk.h"
 #include "engine/value/value_class.h"
 
 #include <stdlib.h>
@@ -17,6 +17,7 @@
 #define TEXT_SIZE_MAX (1ull << 40)
 
 struct text {
+    struct value_root head;
     uint64_t size;
     struct parts parts;
 };
@@ -30,6 +31,7 @@ static struct text *text_new(void)
 {
     struct text *text = part_alloc(sizeof(*text));
     if (text != NULL) {
+        text->head = (struct value_root){.changed = true};
         text->size = 0;
         parts_init(&text->parts);
     }
@@ -55,6 +57,9 @@ static enum status segments_own(struct text *text, uint64_t offset, uint64_t end
     uint32_t first = size_min(offset, text->size) / TEXT_SEGMENT_SIZE;
     uint32_t last = size_min(segment_count(end), count);
     struct part *part;
+    if (parts_present(&text->parts, first, last) != ST_OK) {
+        return ST_WAIT;
+    }
     for (uint32_t i = first; i < last; i++) {
         size_t capacity = 0;
         if (i == count - 1 && end > text->size) {
@@ -207,6 +212,10 @@ enum status text_pieces(const struct value *value, uint64_t offset, uint64_t siz
     }
     const struct text *text = value->root;
     enum status status = ST_OK;
+    if (text->parts.absent > 0) {
+        status = parts_present(&text->parts, (uint32_t)(offset / TEXT_SEGMENT_SIZE),
+                               segment_count(offset + size));
+    }
     while (size > 0 && status == ST_OK) {
         size_t within = (size_t)(offset % TEXT_SEGMENT_SIZE);
         size_t step = size_min(size, TEXT_SEGMENT_SIZE - within);
@@ -279,6 +288,7 @@ enum status text_write(struct value *value, uint64_t offset, struct bytes bytes,
         return ST_LIMIT;
     }
     if (value->shape == VALUE_CLAST) {
+        value_touch(value);
         return root_write(value->root, offset, bytes);
     }
     if (offset + bytes.size <= TEXT_PACKED_MAX && value->packed.size <= TEXT_PACKED_MAX) {
@@ -307,7 +317,10 @@ static enum status text_copy(const struct value *value, struct buf *scratch, str
     if (copy == NULL) {
         return ST_NOMEM;
     }
-    enum status status = parts_copy(&text->parts, &copy->parts);
+    enum status status = parts_present(&text->parts, 0, segment_count(text->size));
+    if (status == ST_OK) {
+        status = parts_copy(&text->parts, &copy->parts);
+    }
     if (status != ST_OK) {
         text_drop(copy);
         return status;
@@ -335,7 +348,8 @@ static bool text_free_some(struct value *value, size_t parts)
 
 static uint64_t text_memory(const struct value *value)
 {
-    return part_heap_size(sizeof(struct text)) + ((const struct text *)value->root)->parts.memory;
+    return part_heap_size(sizeof(struct text)) +
+           parts_memory(&((const struct text *)value->root)->parts);
 }
 
 static enum status text_encode(const struct value *value, struct buf *out)
@@ -372,6 +386,46 @@ static const char *text_encoding(const struct value *value, const struct value_l
     return text_size(value) <= EMBEDDED_MAX ? "embstr" : "raw";
 }
 
+static enum status text_tables(void *root, value_table_fn fn, void *ctx)
+{
+    return fn(ctx, &((struct text *)root)->parts);
+}
+
+/* v size, the table. */
+static enum status text_store(const struct value *value, struct buf *out)
+{
+    const struct text *text = value->root;
+    unsigned char size[VARINT_MAX];
+    enum status status = buf_append(out, bytes_of(size, varint_store(size, text->size)));
+    return status == ST_OK ? parts_store(&text->parts, out) : status;
+}
+
+static enum status text_load(struct bytes *in, uint64_t clast, const struct value_limits *limits,
+                             void **root_out)
+{
+    uint64_t size;
+    if (!varint_take_shortest(in, &size) || size > TEXT_SIZE_MAX) {
+        return ST_CORRUPT;
+    }
+    struct text *text = text_new();
+    if (text == NULL) {
+        return ST_NOMEM;
+    }
+    enum status status = parts_load(&text->parts, in, clast);
+    if (status == ST_OK &&
+        (text->parts.end != segment_count(size) || text->parts.live != text->parts.end)) {
+        status = ST_CORRUPT;
+    }
+    if (status != ST_OK) {
+        text_drop(text);
+        return status;
+    }
+    text->size = size;
+    text->head.changed = false;
+    *root_out = text;
+    return ST_OK;
+}
+
 const struct value_class text_class = {
     .name = "string",
     .empty = text_empty,
@@ -384,4 +438,7 @@ const struct value_class text_class = {
     .free = text_free,
     .free_some = text_free_some,
     .memory = text_memory,
+    .tables = text_tables,
+    .store = text_store,
+    .load = text_load,
 };

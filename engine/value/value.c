@@ -19,6 +19,11 @@ static const struct value_class *const classes[VALUE_TYPES] = {
     [VALUE_STREAM] = &stream_class,
 };
 
+const struct value_class *value_class_of(enum value_type type)
+{
+    return (unsigned)type < VALUE_TYPES ? classes[type] : NULL;
+}
+
 static const struct value_class *class_of(const struct value *value)
 {
     CHECK(value->type < VALUE_TYPES && classes[value->type] != NULL);
@@ -54,7 +59,11 @@ enum status value_apply(struct value *value, unsigned op, struct bytes payload,
     if (op < VALUE_OP_FIRST || op > VALUE_OP_LAST || VALUE_OP_TYPE(op) != value->type) {
         return ST_CORRUPT;
     }
-    return class_of(value)->apply(value, op, payload, limits, scratch, change_out);
+    enum status status = class_of(value)->apply(value, op, payload, limits, scratch, change_out);
+    if (change_out->changed) {
+        value_touch(value);
+    }
+    return status;
 }
 
 enum status value_encode(const struct value *value, struct buf *out)

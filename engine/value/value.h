@@ -12,7 +12,9 @@
  * with the same buffer, but other views into it are stale once it has grown: two values that are
  * changed at a time need two buffers. Bytes given to a change must not lie in a part of the same
  * value, unless the caller holds a reference of that part.
- * A read that meets a part that is not in memory answers ST_WAIT. (All parts are resident today.)
+ * A large value may lie on disk part by part (root.h). A read that meets a part that is not in
+ * memory answers ST_WAIT; what it needs is noted (parts_take_misses), and it is called again once
+ * that is there.
  *
  * Thread: the holder of the key's shard.
  */
@@ -106,15 +108,16 @@ enum status value_decode(struct bytes bytes, const struct value_limits *limits, 
 /* An upper bound of what value_encode appends, O(1). */
 uint64_t value_encoded_max(const struct value *value);
 
-/* A second value with the same content; a clast may share parts until one side changes them. */
+/* A second value with the same content; a clast shares parts until one side changes them, and so
+ * needs all of them in memory: ST_WAIT, with many of those that are missing noted. */
 enum status value_copy(const struct value *value, struct buf *scratch, struct value *copy_out);
 
-/* Frees a clast's root and parts; packed: nothing. */
+/* Frees a clast's root and parts, whether they are in memory or not; packed: nothing. */
 void value_free(struct value *value);
 /* Frees at most about `parts` parts of it; true: all is gone. For huge values, in slices. */
 bool value_free_some(struct value *value, size_t parts);
 
-/* Heap bytes under the root, O(1); packed: 0 (the entry counts it). */
+/* Heap bytes under the root, of what is in memory, O(1); packed: 0 (the entry counts it). */
 uint64_t value_memory(const struct value *value);
 
 #endif

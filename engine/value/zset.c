@@ -255,6 +255,49 @@ static enum status bring(const struct work *work, struct bytes payload, bool sco
     return missed ? ST_WAIT : ST_OK;
 }
 
+/* Changes of several members may meet an absent part after the first of them, where elements lie in
+ * an order that their marks do not tell. Then the trees are put back. */
+struct fallback {
+    bool kept;
+    struct clast scores, members;
+    uint64_t negative_zeros;
+};
+
+static enum status fallback_keep(struct fallback *fallback, const struct zset_trees *trees)
+{
+    *fallback = (struct fallback){.kept = false};
+    if (trees == NULL || trees->scores.parts.absent + trees->members.parts.absent == 0) {
+        return ST_OK;
+    }
+    enum status status = clast_snapshot(&trees->scores, &fallback->scores);
+    if (status != ST_OK) {
+        return status;
+    }
+    status = clast_snapshot(&trees->members, &fallback->members);
+    if (status != ST_OK) {
+        clast_deinit(&fallback->scores);
+        return status;
+    }
+    fallback->negative_zeros = trees->negative_zeros;
+    fallback->kept = true;
+    return ST_OK;
+}
+
+static void fallback_end(struct fallback *fallback, struct zset_trees *trees, bool back)
+{
+    if (!fallback->kept) {
+        return;
+    }
+    if (back) {
+        clast_restore(&trees->scores, &fallback->scores);
+        clast_restore(&trees->members, &fallback->members);
+        trees->negative_zeros = fallback->negative_zeros;
+    } else {
+        clast_deinit(&fallback->scores);
+        clast_deinit(&fallback->members);
+    }
+}
+
 static enum status apply_add(struct work *work, struct bytes payload, struct value_change *change)
 {
     if (payload.size == 0) {
@@ -359,16 +402,26 @@ static enum status zset_apply(struct value *value, unsigned op, struct bytes pay
                               struct value_change *change_out)
 {
     struct work work = {value, limits, scratch};
-    switch (op) {
-    case ZSET_ADD:
-        return apply_add(&work, payload, change_out);
-    case ZSET_REMOVE:
-        return apply_remove(&work, payload, change_out);
-    case ZSET_CUT:
-        return apply_cut(&work, payload, change_out);
-    default:
+    struct zset_trees *trees = zset_root(value);
+    struct fallback fallback;
+    static enum status (*const operations[])(struct work *, struct bytes, struct value_change *) = {
+        [ZSET_ADD - ZSET_ADD] = apply_add,
+        [ZSET_REMOVE - ZSET_ADD] = apply_remove,
+        [ZSET_CUT - ZSET_ADD] = apply_cut,
+    };
+    if (op > ZSET_CUT) {
         return ST_CORRUPT;
     }
+    enum status status = fallback_keep(&fallback, trees);
+    if (status != ST_OK) {
+        return status;
+    }
+    status = operations[op - ZSET_ADD](&work, payload, change_out);
+    fallback_end(&fallback, trees, status == ST_WAIT);
+    if (status == ST_WAIT) {
+        *change_out = (struct value_change){.count = 0};
+    }
+    return status;
 }
 
 /* -- The class ----------------------------------------------------------------------------------
@@ -432,6 +485,53 @@ static uint64_t zset_memory(const struct value *value)
            clast_memory(&trees->members);
 }
 
+static enum status zset_tables(void *root, value_table_fn fn, void *ctx)
+{
+    struct zset_trees *trees = root;
+    enum status status = fn(ctx, &trees->scores.parts);
+    return status == ST_OK ? fn(ctx, &trees->members.parts) : status;
+}
+
+/* v count of negative zeros, both clasts. */
+static enum status zset_store(const struct value *value, struct buf *out)
+{
+    const struct zset_trees *trees = value->root;
+    unsigned char zeros[VARINT_MAX];
+    enum status status =
+        buf_append(out, bytes_of(zeros, varint_store(zeros, trees->negative_zeros)));
+    if (status == ST_OK) {
+        status = clast_store(&trees->scores, out);
+    }
+    return status == ST_OK ? clast_store(&trees->members, out) : status;
+}
+
+static enum status zset_load(struct bytes *in, uint64_t clast, const struct value_limits *limits,
+                             void **root_out)
+{
+    struct zset_trees *trees = zset_trees_new(limits->hash_seed);
+    if (trees == NULL) {
+        return ST_NOMEM;
+    }
+    enum status status = varint_take_shortest(in, &trees->negative_zeros) ? ST_OK : ST_CORRUPT;
+    if (status == ST_OK) {
+        status = clast_load(&trees->scores, in, clast);
+    }
+    if (status == ST_OK) {
+        status = clast_load(&trees->members, in, clast);
+    }
+    if (status == ST_OK && (trees->scores.count != trees->members.count ||
+                            trees->negative_zeros > trees->scores.count)) {
+        status = ST_CORRUPT;
+    }
+    if (status != ST_OK) {
+        zset_trees_free(trees);
+        return status;
+    }
+    trees->head.changed = false;
+    *root_out = trees;
+    return ST_OK;
+}
+
 const struct value_class zset_class = {
     .name = "zset",
     .empty = zset_empty,
@@ -445,4 +545,7 @@ const struct value_class zset_class = {
     .free_some = zset_free_some,
     .memory = zset_memory,
     .apply = zset_apply,
+    .tables = zset_tables,
+    .store = zset_store,
+    .load = zset_load,
 };

@@ -12,6 +12,7 @@
 #include "engine/base/check.h"
 #include "engine/base/hash.h"
 #include "engine/value/clast.h"
+#include "engine/value/value_class.h"
 #include "engine/value/zset.h"
 
 /* -- Scores as bytes ----------------------------------------------------------------------------
@@ -107,6 +108,7 @@ bool zset_packed_check(struct bytes block);
  */
 
 struct zset_trees {
+    struct value_root head;
     struct clast scores;
     struct clast members;
     /* Of members whose score is -0. In `scores` they stand as 0, and only while there are any do

@@ -37,6 +37,7 @@ static double ticket_score(struct bytes ticket)
 
 static void trees_init(struct zset_trees *trees, uint64_t seed)
 {
+    trees->head = (struct value_root){.changed = true};
     clast_init(&trees->scores, &clast_sorted, 0);
     clast_init(&trees->members, &zset_by_hash, seed);
     trees->negative_zeros = 0;
@@ -496,9 +497,9 @@ static enum status rebuild_without(struct zset_trees *trees, uint64_t rank, uint
     }
     free(members);
     if (status == ST_OK) {
-        struct zset_trees before = *trees;
-        *trees = *fresh;
-        *fresh = before;
+        clast_take(&trees->scores, &fresh->scores);
+        clast_take(&trees->members, &fresh->members);
+        trees->negative_zeros = fresh->negative_zeros;
         zset_trees_free(fresh);
     }
     return status;
@@ -511,10 +512,9 @@ enum status zset_trees_cut(struct zset_trees *trees, uint64_t rank, uint64_t cou
         return ST_OK;
     }
     if (count == trees->scores.count) {
-        uint64_t seed = trees->members.seed;
-        clast_deinit(&trees->scores);
-        clast_deinit(&trees->members);
-        trees_init(trees, seed);
+        clast_clear(&trees->scores);
+        clast_clear(&trees->members);
+        trees->negative_zeros = 0;
         return ST_OK;
     }
     if (count / CUT_REBUILD > trees->scores.count - count) {

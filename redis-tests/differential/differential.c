@@ -164,6 +164,7 @@ static void read_arguments(struct arguments *arguments, int argc, char **argv)
             arguments->verbose = true;
         } else if (strcmp(argv[i], "--misses") == 0) {
             server_argument(arguments, "--simulate-misses", "yes");
+            server_argument(arguments, "--settle-log-size", "4kb");
             mode(arguments, argv[i], "");
         } else if (argv[i][0] != '-' && arguments->family == NULL) {
             arguments->family = argv[i];

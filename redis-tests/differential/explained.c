@@ -82,8 +82,6 @@ static struct explained rows[] = {
      "*[*[$\"command|getkeys*\" :-3 *", GETKEYS_ARITY, 0},
     {"command getkeys*", "-ERR wrong number of arguments for 'command|getkeys*", "-ERR *",
      GETKEYS_ARITY, 0},
-    {"config set*maxmemory-policy nope*", "-ERR * - argument(s) must be one of the following: *",
-     "-ERR * - only noeviction is built*", "Basin has one policy, so it cannot list Redis's", 0},
     {"xadd *", "-ERR Elements are too large to be stored",
      "-ERR The ID specified in XADD is equal or smaller than the target stream top item",
      "7.0 words the error of ms-* after the last sequence number by chance", 0},

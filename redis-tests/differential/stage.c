@@ -204,6 +204,9 @@ void stage_restart(struct stage *stage)
     link_ask(&stage->control.theirs, &stage->arena,
              "CONFIG SET maxmemory 0 maxmemory-samples 5 timeout 0 tcp-keepalive 300 hz 10");
     link_ask(&stage->control.theirs, &stage->arena,
+             "CONFIG SET maxmemory-policy noeviction lfu-log-factor 10 lfu-decay-time 1 "
+             "maxmemory-eviction-tenacity 10");
+    link_ask(&stage->control.theirs, &stage->arena,
              "CONFIG SET loglevel notice lazyfree-lazy-eviction no");
 }
 

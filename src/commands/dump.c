@@ -55,8 +55,8 @@ static enum status dump(struct call *call)
 
 struct restore_options {
     bool replace, absolute;
-    int64_t idle_s;    /* -1: not given. */
-    int64_t frequency; /* -1: not given. Has a meaning under LFU policies only. */
+    int64_t idle_s;    /* -1: not given. Means nothing under LFU policies; */
+    int64_t frequency; /* this under others. */
 };
 
 /* False: the error is written. */
@@ -125,6 +125,9 @@ static enum status payload_store(struct call *call, const struct restore_options
     case ST_OK:
         if (options->idle_s >= 0) {
             txn_age(call->txn, 0, (uint64_t)options->idle_s);
+        }
+        if (options->frequency >= 0) {
+            txn_set_frequency(call->txn, 0, (unsigned)options->frequency);
         }
         reply_ok(call);
         return ST_OK;

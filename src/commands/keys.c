@@ -4,15 +4,35 @@
 #include "src/config/config.h"
 #include "src/server.h"
 
-/* Also UNLINK: what is large is always freed later. */
-static enum status delete (struct call *call) {
-    int64_t count = 0; for (unsigned i = 0; i < call->key_count; i++){
-        bool existed; enum status status = txn_delete(call->txn, i, &existed);
-        if (status != ST_OK){return status;}
-count += existed;
+/* Whether keys are there must be known of all of them before the first goes. */
+static enum status look_at_all(struct call *call)
+{
+    enum status wait = ST_OK;
+    for (unsigned i = 0; i < call->key_count; i++) {
+        struct value value;
+        enum status status = txn_peek(call->txn, i, &value);
+        if (status != ST_OK && status != ST_WAIT) {
+            return status;
+        }
+        wait = status == ST_WAIT ? ST_WAIT : wait;
+    }
+    return wait;
 }
-resp_integer(call->out, count);
-return ST_OK;
+
+/* Also UNLINK: what is large is always freed later. */
+static enum status remove_keys(struct call *call)
+{
+    int64_t count = 0;
+    enum status status = look_at_all(call);
+    for (unsigned i = 0; i < call->key_count && status == ST_OK; i++) {
+        bool existed = false;
+        status = txn_delete(call->txn, i, &existed);
+        count += existed;
+    }
+    if (status == ST_OK) {
+        resp_integer(call->out, count);
+    }
+    return status;
 }
 
 /* Counts the keys that are there, marking them read or not. */
@@ -94,7 +114,9 @@ static enum status object_freq(struct call *call)
     struct value value;
     bool present;
     enum status status = object_read(call, &value, &present);
-    if (present) {
+    if (present && txn_counts_uses(call->txn)) {
+        resp_integer(call->out, txn_frequency(call->txn, 0));
+    } else if (present) {
         resp_error(call->out,
                    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. "
                    "Please note that when switching between policies at runtime LRU and LFU data "
@@ -108,7 +130,12 @@ static enum status object_idletime(struct call *call)
     struct value value;
     bool present;
     enum status status = object_read(call, &value, &present);
-    if (present) {
+    if (present && txn_counts_uses(call->txn)) {
+        resp_error(call->out,
+                   "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note "
+                   "that when switching between policies at runtime LRU and LFU data will take "
+                   "some time to adjust.");
+    } else if (present) {
         resp_integer(call->out, (int64_t)(txn_idle_ms(call->txn, 0) / 1000));
     }
     return status;
@@ -266,7 +293,7 @@ const struct command keys_commands[] = {
      .summary = "Gives the number of keys in the database.",
      .tips = tips_all_sum},
     {.name = "del",
-     .handler = delete,
+     .handler = remove_keys,
      .arity = -2,
      .flags = CMD_WRITE,
      .categories = CAT_KEYSPACE | CAT_WRITE | CAT_SLOW,
@@ -521,7 +548,7 @@ const struct command keys_commands[] = {
      .summary = "Tells what kind of value a key holds.",
      .arguments = "key"},
     {.name = "unlink",
-     .handler = delete,
+     .handler = remove_keys,
      .arity = -2,
      .flags = CMD_WRITE | CMD_FAST,
      .categories = CAT_KEYSPACE | CAT_WRITE | CAT_FAST,

@@ -58,12 +58,14 @@ enum status keys_keys(struct call *call)
 {
     struct gathering gathering = gathering_of(call->argv[1]);
     uint64_t cursor;
-    txn_scan(call->txn, call->database, 0, UINT64_MAX, gather, &gathering, &cursor);
-    if (gathering.status == ST_OK) {
+    enum status status =
+        txn_scan(call->txn, call->database, 0, UINT64_MAX, gather, &gathering, &cursor);
+    status = status == ST_OK ? gathering.status : status;
+    if (status == ST_OK) {
         reply_names(call, &gathering);
     }
     buf_deinit(&gathering.names);
-    return gathering.status;
+    return status;
 }
 
 static enum value_type type_read(struct bytes name)
@@ -112,21 +114,26 @@ enum status keys_scan(struct call *call)
         return ST_OK;
     }
     uint64_t next;
-    txn_scan(call->txn, call->database, cursor, (uint64_t)count, gather, &gathering, &next);
-    if (gathering.status == ST_OK) {
+    enum status status =
+        txn_scan(call->txn, call->database, cursor, (uint64_t)count, gather, &gathering, &next);
+    status = status == ST_OK ? gathering.status : status;
+    if (status == ST_OK) {
         resp_array(call->out, 2);
         resp_bulk_integer(call->out, (int64_t)next); /* Below 2^48. */
         reply_names(call, &gathering);
     }
     buf_deinit(&gathering.names);
-    return gathering.status;
+    return status;
 }
 
 enum status keys_randomkey(struct call *call)
 {
     struct bytes name;
     bool found;
-    txn_random_key(call->txn, call->database, &name, &found);
+    enum status status = txn_random_key(call->txn, call->database, &name, &found);
+    if (status != ST_OK) {
+        return status;
+    }
     if (found) {
         resp_bulk(call->out, name.data, name.size);
     } else {
@@ -137,8 +144,12 @@ enum status keys_randomkey(struct call *call)
 
 enum status keys_dbsize(struct call *call)
 {
-    resp_integer(call->out, (int64_t)txn_database_size(call->txn, call->database));
-    return ST_OK;
+    uint64_t size = 0;
+    enum status status = txn_database_size(call->txn, call->database, &size);
+    if (status == ST_OK) {
+        resp_integer(call->out, (int64_t)size);
+    }
+    return status;
 }
 
 /* ------------------------------------------------------------------------------------------

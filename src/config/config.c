@@ -170,6 +170,23 @@ struct value_limits config_value_limits(const struct config *config)
     };
 }
 
+struct basin_memory config_memory(const struct config *config)
+{
+    return (struct basin_memory){
+        .max = (uint64_t)config_get(&config->maxmemory),
+        .policy = (enum evict_policy)config_get(&config->maxmemory_policy),
+        .samples = (unsigned)config_get(&config->maxmemory_samples),
+        .lfu_log_factor = (unsigned)config_get(&config->lfu_log_factor),
+        .lfu_decay_minutes = (unsigned)config_get(&config->lfu_decay_time),
+    };
+}
+
+const char *config_policy_name(const struct config *config)
+{
+    const struct directive *row = directive_find(bytes_of_text("maxmemory-policy"));
+    return directive_word(row, config_get(&config->maxmemory_policy));
+}
+
 struct basin_options config_basin_options(const struct config *config)
 {
     struct basin_options options = basin_options_default();
@@ -180,10 +197,12 @@ struct basin_options config_basin_options(const struct config *config)
     options.segment_size = (uint64_t)config_get(&config->log_segment_size);
     options.rotate_ms = (uint64_t)config_get(&config->log_rotate_ms);
     options.unflushed_max = (uint64_t)config_get(&config->log_unflushed_max);
+    options.settle_log = (uint64_t)config_get(&config->settle_log_size);
     options.flushes_max = (unsigned)config_get(&config->log_flushes);
     options.road = (enum io_road)config_get(&config->log_road);
     options.simulate_misses = config_get(&config->simulate_misses) != 0;
     options.limits = config_value_limits(config);
+    options.memory = config_memory(config);
     return options;
 }
 
@@ -300,6 +319,7 @@ static void tell(struct config *config, struct server *server, const struct chan
                  size_t count)
 {
     struct value_limits limits = config_value_limits(config);
+    struct basin_memory memory = config_memory(config);
     for (size_t i = 0; i < count; i++) {
         switch (changes[i].row->effect) {
         case EFFECT_LOG_SYNC:
@@ -307,6 +327,9 @@ static void tell(struct config *config, struct server *server, const struct chan
             break;
         case EFFECT_VALUE_LIMITS:
             basin_set_limits(server->basin, &limits);
+            break;
+        case EFFECT_MEMORY:
+            basin_set_memory(server->basin, &memory);
             break;
         case EFFECT_LOG_LEVEL:
             log_set_level((enum log_level)config_get(&config->loglevel));

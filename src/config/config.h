@@ -50,7 +50,9 @@ struct config {
     config_number appendonly;
     config_number appendfsync;      /* enum wlog_sync */
     config_number maxmemory;        /* Bytes; 0: no limit */
-    config_number maxmemory_policy; /* Only noeviction yet */
+    config_number maxmemory_policy; /* enum evict_policy */
+    config_number maxmemory_samples, maxmemory_tenacity;
+    config_number lfu_log_factor, lfu_decay_time;
     config_number databases;
     config_number loglevel; /* enum log_level */
     config_number daemonize;
@@ -65,7 +67,7 @@ struct config {
     config_number hz;
     config_number workers; /* 0 until loaded, then at least 1 and at most CONFIG_WORKERS_MAX */
     config_number shards;  /* Likewise: a power of two */
-    config_number log_segment_size, log_rotate_ms, log_flushes, log_unflushed_max;
+    config_number log_segment_size, log_rotate_ms, log_flushes, log_unflushed_max, settle_log_size;
     config_number log_road;             /* enum io_road */
     config_number enable_debug_command; /* enum config_debug */
     config_number simulate_misses;
@@ -118,6 +120,9 @@ bool config_complete(struct config *config, char *error);
 
 /* The thresholds between encodings, as of now. */
 struct value_limits config_value_limits(const struct config *config);
+/* Limit and policy of memory, as of now. */
+struct basin_memory config_memory(const struct config *config);
+const char *config_policy_name(const struct config *config); /* As CONFIG GET shows it. */
 /* What of it concerns the engine. The strings are lent by config. */
 struct basin_options config_basin_options(const struct config *config);
 

@@ -311,6 +311,15 @@ static void limits_show(const struct config *config, struct buf *out)
     }
 }
 
+const char *directive_word(const struct directive *row, int64_t number)
+{
+    const struct directive_word *word = row->words;
+    while (word->word != NULL && word->value != number) {
+        word++;
+    }
+    return word->word == NULL ? "" : word->word;
+}
+
 static void number_show(const struct directive *row, int64_t number, struct buf *out)
 {
     char text[32];
@@ -319,11 +328,7 @@ static void number_show(const struct directive *row, int64_t number, struct buf 
         config_append(out, number != 0 ? "yes" : "no");
         break;
     case KIND_WORD:
-        for (const struct directive_word *word = row->words; word->word != NULL; word++) {
-            if (word->value == number) {
-                config_append(out, word->word);
-            }
-        }
+        config_append(out, directive_word(row, number));
         break;
     default:
         snprintf(text, sizeof(text), row->kind == KIND_OCTAL ? "%llo" : "%lld", (long long)number);

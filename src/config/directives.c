@@ -18,7 +18,18 @@ static const struct directive_word sync_words[] = {
     {"no", WLOG_SYNC_NO},
     {NULL, 0},
 };
-static const struct directive_word policy_words[] = {{"noeviction", 0}, {NULL, 0}};
+/* In Redis's order, which the error text shows. */
+static const struct directive_word policy_words[] = {
+    {"volatile-lru", EVICT_VOLATILE_LRU},
+    {"volatile-lfu", EVICT_VOLATILE_LFU},
+    {"volatile-random", EVICT_VOLATILE_RANDOM},
+    {"volatile-ttl", EVICT_VOLATILE_TTL},
+    {"allkeys-lru", EVICT_LRU},
+    {"allkeys-lfu", EVICT_LFU},
+    {"allkeys-random", EVICT_RANDOM},
+    {"noeviction", EVICT_NOTHING},
+    {NULL, 0},
+};
 static const struct directive_word level_words[] = {
     {"debug", LOG_DEBUG},
     {"verbose", LOG_VERBOSE},
@@ -81,6 +92,8 @@ static const struct directive meaningful[] = {
      .effect = EFFECT_VALUE_LIMITS, .alias = true},
     {MEMORY("hll-sparse-max-bytes", hll_sparse_max_bytes, "3000", 0, INT64_MAX)},
     {INTEGER("hz", hz, "10", 1, 500)},
+    {INTEGER("lfu-decay-time", lfu_decay_time, "1", 0, INT32_MAX), .effect = EFFECT_MEMORY},
+    {INTEGER("lfu-log-factor", lfu_log_factor, "10", 0, INT32_MAX), .effect = EFFECT_MEMORY},
     {INTEGER("list-max-listpack-size", list_max_listpack_size, "-2", INT32_MIN, INT32_MAX),
      .effect = EFFECT_VALUE_LIMITS},
     {INTEGER("list-max-ziplist-size", list_max_listpack_size, "-2", INT32_MIN, INT32_MAX),
@@ -90,12 +103,15 @@ static const struct directive meaningful[] = {
     {INTEGER("log-rotate-ms", log_rotate_ms, "0", 0, INT32_MAX), .fixed = true},
     {MEMORY("log-segment-size", log_segment_size, "64mb", MEBI, 4 * GIBI), .fixed = true},
     {MEMORY("log-unflushed-max", log_unflushed_max, "64mb", MEBI, 16 * GIBI), .fixed = true},
+    {MEMORY("settle-log-size", settle_log_size, "0", 0, 16 * GIBI), .fixed = true},
     {TEXT("logfile", logfile, ""), .fixed = true},
     {WORD("loglevel", loglevel, "notice", level_words), .effect = EFFECT_LOG_LEVEL},
     {INTEGER("maxclients", maxclients, "10000", 1, UINT32_MAX)},
-    {MEMORY("maxmemory", maxmemory, "0", 0, INT64_MAX)},
+    {MEMORY("maxmemory", maxmemory, "0", 0, INT64_MAX), .effect = EFFECT_MEMORY},
+    {INTEGER("maxmemory-eviction-tenacity", maxmemory_tenacity, "10", 0, 100)},
     {WORD("maxmemory-policy", maxmemory_policy, "noeviction", policy_words),
-     .refusal = "only noeviction is built: nothing is evicted, writes are refused instead"},
+     .effect = EFFECT_MEMORY},
+    {INTEGER("maxmemory-samples", maxmemory_samples, "5", 1, INT32_MAX), .effect = EFFECT_MEMORY},
     {TEXT("pidfile", pidfile, ""), .fixed = true},
     {INTEGER("port", port, "6379", 0, 65535), .fixed = true},
     {BOOLEAN("protected-mode", protected_mode, "yes")},
@@ -153,7 +169,6 @@ static const struct directive meaningful[] = {
 #define NO_FILES "no RDB or AOF file is ever written: every write is in the log"
 #define NO_FORK "nothing forks"
 #define NO_REPLICA "there are no replicas yet"
-#define NO_EVICTION "nothing is evicted yet"
 #define LOOKS_ONLY "it changes what an operator sees at start, nothing else"
 #define NO_LUA "there are no scripts yet"
 #define NOT_BUILT "what it switches on is not built"
@@ -191,13 +206,9 @@ static const struct directive accepted[] = {
     ACCEPT("lazyfree-lazy-server-del", "no", "large values are always freed in slices"),
     ACCEPT("lazyfree-lazy-user-del", "no", "large values are always freed in slices"),
     ACCEPT("lazyfree-lazy-user-flush", "no", "large values are always freed in slices"),
-    ACCEPT("lfu-decay-time", "1", NO_EVICTION),
-    ACCEPT("lfu-log-factor", "10", NO_EVICTION),
     ACCEPT("list-compress-depth", "0", "lists are not compressed; answers do not depend on it"),
     ACCEPT("lua-time-limit", "5000", NO_LUA),
     ACCEPT_ONLY("maxmemory-clients", "0", NOT_BUILT),
-    ACCEPT("maxmemory-eviction-tenacity", "10", NO_EVICTION),
-    ACCEPT("maxmemory-samples", "5", NO_EVICTION),
     ACCEPT("no-appendfsync-on-rewrite", "no", NO_FILES),
     ACCEPT_ONLY("notify-keyspace-events", "", "there is no publish and subscribe yet"),
     ACCEPT_ONLY("oom-score-adj", "no", NO_FORK),

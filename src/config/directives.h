@@ -25,6 +25,7 @@ enum directive_effect {
     EFFECT_NET = 0,
     EFFECT_LOG_SYNC,
     EFFECT_VALUE_LIMITS,
+    EFFECT_MEMORY,
     EFFECT_LOG_LEVEL,
     EFFECT_PASSWORD,
 };
@@ -69,6 +70,8 @@ bool directive_parse(const struct directive *row, char *const *arguments, size_t
 /* Cannot fail; takes value's text. append: SAVE adds to what is there. */
 void directive_apply(struct config *config, const struct directive *row,
                      struct directive_value *value, bool append);
+/* The word that stands for the value now. */
+const char *directive_word(const struct directive *row, int64_t number);
 /* Appends the value as CONFIG GET shows it, with a NUL that does not count. */
 void directive_show(const struct config *config, const struct directive *row, struct buf *out);
 

@@ -27,8 +27,14 @@
 #define RESERVE_PER_KEY (64 + 600)
 #define RESERVE_PER_ARGUMENT 8 /* A length before each element. */
 
-/* How long the gate trusts what it knows of the memory in use, less what it has let in since. */
-#define MEMORY_TRUST_NS 1000000
+/* How long one command may evict: this at the default tenacity and in proportion below, twice as
+ * long with every TENACITY_DOUBLES steps above, without end at the highest. A large request may
+ * take longer, so that as much goes as it brings: a small key takes about a microsecond. */
+#define EVICT_US 500
+#define EVICT_BYTES_EACH_US 64
+#define TENACITY_STANDARD 10
+#define TENACITY_DOUBLES 5
+#define TENACITY_MAX 100
 
 static uint64_t clock_ns(void)
 {
@@ -112,23 +118,27 @@ static uint64_t argument_size(const struct call *call)
     return size;
 }
 
-/* Whether maxmemory allows another write. The engine adds up its shards for that, so the answer is
- * kept for a moment, and what was let in since counts in full. */
-static bool memory_left(struct call *call, uint64_t memory_max)
+static uint64_t evict_budget_us(const struct config *config)
 {
-    struct stats_worker *worker = worker_of(call);
-    uint64_t age = call->started_ns - worker->memory_checked_ns;
-    if (age > MEMORY_TRUST_NS || worker->memory_used > memory_max) {
-        struct basin_stats stats;
-        basin_get_stats(call->server->basin, &stats);
-        worker->memory_used = stats.memory_used;
-        worker->memory_checked_ns = call->started_ns;
+    uint64_t tenacity = (uint64_t)config_get(&config->maxmemory_tenacity);
+    if (tenacity >= TENACITY_MAX) {
+        return UINT64_MAX;
     }
-    if (worker->memory_used > memory_max) {
-        return false;
-    }
-    worker->memory_used += argument_size(call);
-    return true;
+    return tenacity <= TENACITY_STANDARD
+               ? EVICT_US * tenacity / TENACITY_STANDARD
+               : (uint64_t)EVICT_US << (tenacity - TENACITY_STANDARD) / TENACITY_DOUBLES;
+}
+
+/* Makes room where maxmemory has been passed. False: no key may go. While keys go but too slowly,
+ * the command may run; the worker's background turn goes on. */
+static bool memory_made(struct call *call)
+{
+    struct server *server = call->server;
+    memory_refresh(server);
+    uint64_t budget_us = evict_budget_us(server->config);
+    uint64_t more_us = argument_size(call) / EVICT_BYTES_EACH_US;
+    budget_us = budget_us > UINT64_MAX - more_us ? UINT64_MAX : budget_us + more_us;
+    return basin_evict(server->basin, call->client->txn, call->now_ms, budget_us) != ST_LIMIT;
 }
 
 /* False: refused, the error is written. */
@@ -144,12 +154,10 @@ static bool gate(struct call *call)
         resp_error(call->out, "NOAUTH Authentication required.");
         return false;
     }
-    if ((flags & CMD_DENYOOM) != 0) {
-        int64_t memory_max = config_get(&config->maxmemory);
-        if (memory_max != 0 && !memory_left(call, (uint64_t)memory_max)) {
-            resp_error(call->out, "OOM command not allowed when used memory > 'maxmemory'.");
-            return false;
-        }
+    if ((flags & CMD_DENYOOM) != 0 && __builtin_expect(basin_memory_over(call->server->basin), 0) &&
+        !memory_made(call)) {
+        resp_error(call->out, "OOM command not allowed when used memory > 'maxmemory'.");
+        return false;
     }
     return true;
 }
@@ -204,6 +212,9 @@ static enum status plan(struct call *call)
     call->begun = true;
     if (__builtin_expect(atomic_load_explicit(&call->client->no_touch, memory_order_relaxed), 0)) {
         txn_leave_ages(call->txn);
+    }
+    if ((command->flags & CMD_WRITE) != 0) {
+        txn_mark_peeks(call->txn);
     }
     if (whole) {
         txn_plan_all(call->txn);

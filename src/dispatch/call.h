@@ -3,10 +3,11 @@
  *     call_start ─┬→ CALL_DONE: reply written, gate it by wait_lsn
  *                 └→ CALL_WAIT: … ready is called from any thread … call_resume → DONE or WAIT …
  *
- * gate: is the command known, its arity right, the client authenticated, memory left? plan: the
- * keys of its specs, in order, become txn keys 0, 1, … Handlers of CMD_WHOLE commands have the
- * whole keyspace locked. Write commands have log reserved for the request's bytes and a little for
- * each key; handlers whose effects carry more (content of other keys) call txn_reserve first.
+ * gate: is the command known, its arity right, the client authenticated, memory left (or made, by
+ * evicting keys)? plan: the keys of its specs, in order, become txn keys 0, 1, … Handlers of
+ * CMD_WHOLE commands have the whole keyspace locked. Write commands have log reserved for the
+ * request's bytes and a little for each key; handlers whose effects carry more (content of other
+ * keys) call txn_reserve first.
  * A client has one call at a time; its arguments stay where they are until CALL_DONE.
  * Thread: the client's worker.
  */
@@ -40,6 +41,7 @@ struct call {
     bool rejected;          /* By the gate. */
     bool begun;             /* It has a txn. */
     unsigned retries;
+    uint64_t awaited; /* The handler's own, from one run to the next. */
     /* call_park: */
     bool parked;
     uint64_t park_lsn;      /* Woken once basin_synced() ≥ this … */

@@ -23,7 +23,7 @@ static const struct command *const families[] = {
     introspection_commands, strings_commands, lists_commands,       bitmaps_commands,
     hyperloglog_commands,   keys_commands,    collections_commands, hashes_commands,
     sets_commands,          sort_commands,    sorted_sets_commands, geo_commands,
-    streams_commands,       dump_commands,
+    streams_commands,       dump_commands,    storage_commands,
 };
 
 static struct command *table;

@@ -9,6 +9,7 @@ extern const struct command connection_commands[];
 extern const struct command clients_commands[];
 extern const struct command durability_commands[];
 extern const struct command administration_commands[];
+extern const struct command storage_commands[];
 extern const struct command introspection_commands[];
 extern const struct command strings_commands[];
 extern const struct command lists_commands[];

@@ -1,7 +1,7 @@
 /* INFO: a function a section; one table says which there are, in which order and on which
  * request. Field names and their order are Redis's, for the tools that read them; what Basin cannot
  * mean (forks, RDB files, replicas) shows the value that says "nothing of that kind". What only
- * Basin has stands under "# Basin". */
+ * Basin has stands under "# Basin" and "# Storage" (docs/STORAGE.md). */
 #include "src/stats/stats.h"
 
 #include "src/dispatch/client.h"
@@ -117,50 +117,37 @@ static void section_clients(struct info *info)
     put_text(info, "clients_in_timeout_table", "0");
 }
 
-/* Resident bytes of the process; 0 where /proc is not there. */
-static uint64_t resident_size(void)
-{
-    unsigned long long total = 0;
-    unsigned long long resident = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL) {
-        return 0;
-    }
-    if (fscanf(file, "%llu %llu", &total, &resident) != 2) {
-        resident = 0;
-    }
-    fclose(file);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void section_memory(struct info *info)
 {
     struct stats *stats = info->server->stats;
-    uint64_t used = info->basin.memory_used;
-    uint64_t resident = resident_size();
+    const struct basin_stats *basin = &info->basin;
+    uint64_t used = basin->memory_used;
+    uint64_t overhead = basin->memory_fixed + basin->memory_beside;
+    uint64_t dataset = used > overhead ? used - overhead : 0;
+    uint64_t grown = used > basin->memory_fixed ? used - basin->memory_fixed : 0;
+    uint64_t resident = memory_resident();
     pthread_mutex_lock(&stats->mutex);
     stats->memory_peak = used > stats->memory_peak ? used : stats->memory_peak;
     uint64_t peak = stats->memory_peak;
     pthread_mutex_unlock(&stats->mutex);
-    uint64_t clients = info->sum.pending_output + info->sum.pending_queries;
     put_size(info, "used_memory", used);
     put_size(info, "used_memory_rss", resident);
     put_size(info, "used_memory_peak", peak);
-    put(info, "used_memory_peak_perc:%.2f%%\r\n",
-        peak == 0 ? 100.0 : (double)used * 100 / (double)peak);
-    put_count(info, "used_memory_overhead", clients);
-    put_text(info, "used_memory_startup", "0");
-    put_count(info, "used_memory_dataset", used);
-    put_text(info, "used_memory_dataset_perc", "100.00%");
+    put(info, "used_memory_peak_perc:%.2f%%\r\n", (double)used * 100 / (double)peak);
+    put_count(info, "used_memory_overhead", overhead);
+    put_count(info, "used_memory_startup", basin->memory_fixed);
+    put_count(info, "used_memory_dataset", dataset);
+    put(info, "used_memory_dataset_perc:%.2f%%\r\n",
+        grown == 0 ? 0.0 : (double)dataset * 100 / (double)grown);
     put_count(info, "allocator_allocated", used);
-    put_count(info, "allocator_active", info->basin.memory_held);
+    put_count(info, "allocator_active", basin->memory_held);
     put_count(info, "allocator_resident", resident);
     put_size(info, "total_system_memory",
              (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE));
     put_size(info, "maxmemory", (uint64_t)config_get(&info->server->config->maxmemory));
-    put_text(info, "maxmemory_policy", "noeviction");
+    put_text(info, "maxmemory_policy", config_policy_name(info->server->config));
     put(info, "allocator_frag_ratio:%.2f\r\n",
-        used == 0 ? 1.0 : (double)info->basin.memory_held / (double)used);
+        used == 0 ? 1.0 : (double)basin->memory_held / (double)used);
     put(info, "mem_fragmentation_ratio:%.2f\r\n",
         used == 0 ? 1.0 : (double)resident / (double)used);
     put(info, "mem_fragmentation_bytes:%lld\r\n", (long long)(resident - used));
@@ -168,9 +155,9 @@ static void section_memory(struct info *info)
     put_text(info, "mem_replication_backlog", "0");
     put_text(info, "mem_total_replication_buffers", "0");
     put_text(info, "mem_clients_slaves", "0");
-    put_count(info, "mem_clients_normal", clients);
+    put_count(info, "mem_clients_normal", info->sum.pending_output + info->sum.pending_queries);
     put_text(info, "mem_cluster_links", "0");
-    put_count(info, "mem_aof_buffer", info->basin.log.unflushed);
+    put_count(info, "mem_aof_buffer", basin->log.unflushed);
     put_text(info, "mem_allocator", "libc");
     put_text(info, "active_defrag_running", "0");
     put_text(info, "lazyfree_pending_objects", "0");
@@ -221,10 +208,26 @@ static void section_persistence(struct info *info)
     }
 }
 
+/* How long more memory has been in use than maxmemory allows: now, and in all times before. */
+static void over_times(struct stats *stats, uint64_t *now_ms_out, uint64_t *before_ms_out)
+{
+    struct timespec now;
+    pthread_mutex_lock(&stats->mutex);
+    clock_gettime(CLOCK_MONOTONIC, &now); /* Not before the sample that set since_ms. */
+    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    uint64_t since_ms = stats->memory.over_since_ms;
+    *now_ms_out = since_ms == 0 ? 0 : now_ms - since_ms;
+    *before_ms_out = stats->memory.over_ms;
+    pthread_mutex_unlock(&stats->mutex);
+}
+
 static void section_stats(struct info *info)
 {
     struct stats *stats = info->server->stats;
     const struct stats_base *sum = &info->sum;
+    uint64_t over_ms;
+    uint64_t over_now_ms;
+    over_times(stats, &over_now_ms, &over_ms);
     put_count(info, "total_connections_received", sum->connections_received);
     put_count(info, "total_commands_processed", sum->commands);
     put_count(info, "instantaneous_ops_per_sec", stats_rate(stats, STATS_RATE_COMMANDS));
@@ -247,8 +250,8 @@ static void section_stats(struct info *info)
     put_text(info, "expire_cycle_cpu_milliseconds", "0");
     put_count(info, "evicted_keys", info->basin.evicted_keys);
     put_text(info, "evicted_clients", "0");
-    put_text(info, "total_eviction_exceeded_time", "0");
-    put_text(info, "current_eviction_exceeded_time", "0");
+    put_count(info, "total_eviction_exceeded_time", over_ms + over_now_ms);
+    put_count(info, "current_eviction_exceeded_time", over_now_ms);
     put_count(info, "keyspace_hits", info->basin.hits);
     put_count(info, "keyspace_misses", info->basin.misses);
     put_text(info, "pubsub_channels", "0");
@@ -412,7 +415,10 @@ static void section_basin(struct info *info)
     put_count(info, "calls_waiting", info->sum.calls_waiting);
     put_count(info, "replies_gated", info->sum.replies_gated);
     put_count(info, "timeout_disconnections", info->sum.timeout_closed);
-    put_count(info, "simulated_misses", basin->simulated_misses);
+    put_count(info, "loads", basin->loads);
+    put_count(info, "part_loads", basin->part_loads);
+    put_count(info, "load_failures", basin->load_failures);
+    put_count(info, "memory_unexplained", atomic_load(&info->server->stats->memory.unexplained));
     put_text(info, "log_state", basin->memory_only ? "off" : basin->dead ? "dead" : "ok");
     put_text(info, "log_road", basin->memory_only ? "" : basin->road);
     put_count(info, "log_generation", basin->generation);
@@ -442,6 +448,90 @@ static void section_basin(struct info *info)
     put_count(info, "replay_us", basin->replay_us);
 }
 
+static void put_ratio(struct info *info, const char *name, uint64_t share, uint64_t whole)
+{
+    put(info, "%s:%.3f\r\n", name, whole == 0 ? 0.0 : (double)share / (double)whole);
+}
+
+static const char *storage_state(const struct basin_stats *basin)
+{
+    if (basin->memory_only) {
+        return "off";
+    }
+    if (basin->storage.settle_status == ST_OK) {
+        return "ok";
+    }
+    return basin->storage.settle_ended ? "ended" : "waits";
+}
+
+/* A round or pass under way: which, and the partition it has come to. */
+static void put_progress(struct info *info, const char *name, unsigned partition)
+{
+    bool runs = partition < BASIN_PARTITIONS;
+    put(info, "storage_%s_in_progress:%u\r\n", name, runs);
+    put(info, "storage_%s_partition:%u\r\n", name, runs ? partition : 0);
+}
+
+static void storage_bytes(struct info *info, const struct basin_storage *storage)
+{
+    put_count(info, "storage_strata", storage->strata);
+    put_count(info, "storage_runs", storage->runs);
+    put_count(info, "storage_live_bytes", storage->live_bytes);
+    put_count(info, "storage_dead_bytes", storage->dead_bytes);
+    put_count(info, "storage_index_bytes", storage->index_bytes);
+    put_count(info, "storage_disk_bytes", storage->disk_bytes);
+    put_count(info, "storage_index_memory", storage->index_memory);
+    put_count(info, "storage_unsettled_bytes", storage->unsettled_bytes);
+    put_count(info, "storage_unresolved_keys", storage->unresolved);
+}
+
+static void storage_work(struct info *info, const struct basin_storage *storage)
+{
+    put_progress(info, "settle", storage->settle_partition);
+    put_count(info, "storage_settle_rounds", storage->settle_rounds);
+    put_count(info, "storage_settled_grains", storage->settled_grains);
+    put_count(info, "storage_settled_bytes", storage->settled_bytes);
+    put_count(info, "storage_settle_written_bytes", storage->settle_written);
+    put_progress(info, "merge", storage->merge_partition);
+    put_count(info, "storage_merge_passes", storage->merge_passes);
+    put_count(info, "storage_merged_rows", storage->merged_rows);
+    put_count(info, "storage_moved_bytes", storage->moved_bytes);
+    put_count(info, "storage_merge_written_bytes", storage->merge_written);
+    put_count(info, "storage_purged_keys", storage->purged_keys);
+}
+
+static void storage_reads(struct info *info, const struct basin_stats *basin)
+{
+    const struct basin_storage *storage = &basin->storage;
+    uint64_t loads = basin->loads + basin->part_loads;
+    uint64_t loaded = storage->hits_loaded < basin->hits ? storage->hits_loaded : basin->hits;
+    put_count(info, "storage_loaded_keys", basin->loads);
+    put_count(info, "storage_loaded_parts", basin->part_loads);
+    put_count(info, "storage_load_failures", basin->load_failures);
+    put_count(info, "storage_page_reads", storage->page_reads);
+    put_count(info, "storage_grain_reads", storage->grain_reads);
+    put_count(info, "storage_read_bytes", storage->read_bytes);
+    put_ratio(info, "storage_read_amplification", storage->page_reads + storage->grain_reads,
+              loads);
+    put_ratio(info, "storage_write_amplification",
+              basin->log.flushed_bytes + storage->settle_written + storage->merge_written,
+              basin->log.appended_bytes);
+    put_ratio(info, "storage_cache_hit_rate", basin->hits - loaded, basin->hits);
+}
+
+static void section_storage(struct info *info)
+{
+    const struct basin_storage *storage = &info->basin.storage;
+    put_text(info, "storage_state", storage_state(&info->basin));
+    if (info->basin.memory_only) {
+        return;
+    }
+    put_text(info, "storage_settle_status", status_name(storage->settle_status));
+    storage_bytes(info, storage);
+    storage_work(info, storage);
+    storage_reads(info, &info->basin);
+}
+
 /* ------------------------------------------------------------------------------------------
  * Which sections.
  */
@@ -468,6 +558,7 @@ static const struct section sections_known[] = {
     {"latencystats", "Latencystats", IN_ALL | IN_EVERYTHING, section_latencystats},
     {"cluster", "Cluster", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_cluster},
     {"basin", "Basin", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_basin},
+    {"storage", "Storage", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_storage},
     {"keyspace", "Keyspace", IN_DEFAULT | IN_ALL | IN_EVERYTHING, section_keyspace},
 };
 

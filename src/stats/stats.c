@@ -241,6 +241,7 @@ void stats_sample(struct server *server)
     struct basin_stats basin;
     basin_get_stats(server->basin, &basin);
     uint64_t now_ns = read_clock(CLOCK_MONOTONIC);
+    memory_sample(server, &basin, now_ns / 1000000);
     pthread_mutex_lock(&stats->mutex);
     uint64_t passed_ns = now_ns - stats->last_sample_ns;
     for (size_t i = 0; i < STATS_RATE_COUNT; i++) {
@@ -338,6 +339,7 @@ void stats_reset(struct server *server)
     memset(stats->rates, 0, sizeof(stats->rates));
     stats->last_sample_ns = 0;
     stats->memory_peak = 0;
+    stats->memory.over_ms = 0;
     pthread_mutex_unlock(&stats->mutex);
     basin_reset_stats(server->basin);
 }

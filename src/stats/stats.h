@@ -13,6 +13,7 @@
 
 #include "engine/base/bytes.h"
 #include "src/config/config.h"
+#include "src/stats/memory.h"
 
 #include <stdatomic.h>
 
@@ -31,7 +32,6 @@ struct stats_worker {
     stats_counter waits;         /* Times a call answered CALL_WAIT. */
     stats_counter calls_waiting; /* Now. */
     uint64_t seed;               /* Of the next request's chance. */
-    uint64_t memory_used, memory_checked_ns; /* What the gate last knew, see call.c. */
     /* Counted by src/net. */
     stats_counter connections_received, connections_rejected;
     stats_counter bytes_in, bytes_out, reads, writes; /* Of sockets. */
@@ -79,6 +79,7 @@ struct stats {
     uint64_t last_sample_ns;
     unsigned sample_next;
     uint64_t memory_peak;
+    struct memory_stats memory;
     struct stats_error *errors; /* By code, ordered by name. */
     size_t error_count;
     struct stats_base *base; /* Counters as of CONFIG RESETSTAT. */
@@ -91,7 +92,7 @@ void stats_free(struct stats *stats);
 /* Reads the clocks for this worker's next batch. */
 void stats_clock(struct stats_worker *worker);
 
-/* Samples rates and the memory peak; one worker calls it some ten times a second. */
+/* Samples rates and memory; one worker calls it some ten times a second. */
 void stats_sample(struct server *server);
 
 /* Counts an error reply by its code, the first word of text ("ERR", "WRONGTYPE"). */

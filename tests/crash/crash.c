@@ -1,6 +1,6 @@
 /* crash: kill -9 under load, restart, and see whether everything that was acknowledged is there.
  *
- *     crash [--rounds N] [--seed S] [--server PATH] [--keep] [--orderly] [--power-cut]
+ *     crash [--rounds N] [--seed S] [--server PATH] [--keep] [--orderly] [--power-cut] [--settles]
  *           [server argument …]
  *
  * Ten rounds share a directory, so that each start replays what the lives before it left behind;
@@ -48,7 +48,7 @@ struct crash {
     char words[ARGUMENTS_MAX][32];
     const char *arguments[ARGUMENTS_MAX + 1];
     unsigned round, passed, failed, interrupted;
-    bool keep, orderly, power_cut; /* As the options say. */
+    bool keep, orderly, power_cut, settles; /* As the options say. */
 };
 
 /* -- Starting -------------------------------------------------------------------------------- */
@@ -67,6 +67,8 @@ static void arguments_draw(struct crash *crash)
     static const char *const shards[] = {"1", "2", "8", "64"};
     static const char *const segments[] = {"1mb", "1mb", "1mb", "16mb"};
     static const char *const flushes[] = {"4", "4", "1", "16"};
+    static const char *const settles[] = {"4kb", "64kb", "1mb", "64mb"};
+    static const char *const limits[] = {"0", "0", "1mb", "4mb"};
     static const char *const packs[] = {"-2", "8", "128", "-1"};
     uint64_t *random = &crash->random;
     size_t count = 0;
@@ -76,6 +78,10 @@ static void arguments_draw(struct crash *crash)
     argument(crash, &count, "--log-segment-size", segments[chance_below(random, 4)]);
     argument(crash, &count, "--log-flushes", flushes[chance_below(random, 4)]);
     argument(crash, &count, "--log-rotate-ms", chance_below(random, 4) == 0 ? "20" : "0");
+    if (crash->settles) {
+        argument(crash, &count, "--settle-log-size", settles[chance_below(random, 4)]);
+        argument(crash, &count, "--maxmemory", limits[chance_below(random, 4)]);
+    }
     argument(crash, &count, "--list-max-listpack-size", packs[chance_below(random, 4)]);
     argument(crash, &count, "--simulate-misses", chance_below(random, 4) == 0 ? "yes" : "no");
     for (size_t i = 0; crash->extra[i] != NULL && count < ARGUMENTS_MAX; i++) {
@@ -257,9 +263,9 @@ static void rounds_run(struct crash *crash, unsigned rounds)
 
 static _Noreturn void usage(void)
 {
-    fprintf(stderr,
-            "crash [--rounds N] [--seed S] [--server PATH] [--keep] [--orderly] [--power-cut] "
-            "[server argument …]\n");
+    fprintf(stderr, "crash [--rounds N] [--seed S] [--server PATH] [--keep] [--orderly] "
+                    "[--power-cut] [--settles] "
+                    "[server argument …]\n");
     exit(2);
 }
 
@@ -277,6 +283,8 @@ int main(int argc, char **argv)
             crash->keep = true;
         } else if (strcmp(argv[at], "--orderly") == 0) {
             crash->orderly = true;
+        } else if (strcmp(argv[at], "--settles") == 0) {
+            crash->settles = true;
         } else if (strcmp(argv[at], "--power-cut") == 0) {
             crash->power_cut = true;
         } else if (valued && strcmp(argv[at], "--rounds") == 0) {

@@ -12,6 +12,7 @@
 #include "tests/lib/test.h"
 
 #include "engine/base/bytes.h"
+#include "engine/manifest/manifest.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -504,7 +505,7 @@ TEST(a_manifest_of_a_newer_version_is_refused_by_that_name)
     base_make(KEYS, 200, false);
     const char *dir = work_make();
     unsigned char version[4];
-    store_u32(version, 2);
+    store_u32(version, MANIFEST_VERSION + 1);
     int fd = open(in_dir("work/MANIFEST"), O_WRONLY);
     EXPECT(fd >= 0 && pwrite(fd, version, 4, 8) == 4);
     close(fd);

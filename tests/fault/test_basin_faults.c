@@ -33,6 +33,8 @@ static enum status store_open(struct trial *trial)
     options.limits = chores_limits(&trial->chance, options.limits);
     options.segment_size = 32 << 10; /* Many rotations, and frames that cut groups in two. */
     options.flushes_max = 1 + (unsigned)test_random_below(&trial->chance, 4);
+    /* Some settle every few effects, some never. */
+    options.settle_log = test_random_below(&trial->chance, 2) == 0 ? 4096 : 64 << 20;
     enum status status = basin_open(&options, &trial->basin);
     if (status == ST_OK) {
         session_open(&trial->session, trial->basin);

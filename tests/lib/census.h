@@ -11,6 +11,8 @@
 /* In place of what out held. All keys are read in one txn. ST_CORRUPT: a value fails its check. */
 enum status census_take(struct session *session, const struct bytes *keys, size_t count,
                         struct buf *out);
+/* Appends all that a client could know of the value; no name, no expiry. */
+enum status census_value(const struct value *value, struct buf *out);
 /* Prints the lines in which they differ, shortened. */
 void census_differ(struct bytes expected, struct bytes actual);
 

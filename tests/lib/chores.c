@@ -45,6 +45,16 @@ struct value_limits chores_limits(uint64_t *chance, struct value_limits defaults
     return limits;
 }
 
+struct value_limits chores_limits_packed(struct value_limits defaults)
+{
+    struct value_limits limits = defaults;
+    limits.list_max_listpack_size = 1 << 20;
+    limits.hash_max_listpack_entries = limits.hash_max_listpack_value = 1 << 20;
+    limits.set_max_listpack_entries = limits.set_max_listpack_value = 1 << 20;
+    limits.zset_max_listpack_entries = limits.zset_max_listpack_value = 1 << 20;
+    return limits;
+}
+
 /* -- Words ------------------------------------------------------------------------------------- */
 
 static void add_word(struct step *step, unsigned size)
@@ -89,11 +99,20 @@ static void add_names(struct step *step, uint64_t *chance, unsigned most)
     }
 }
 
-/* Members of a set; of one that has only integers nearly always integers. */
-static void add_members(struct step *step, uint64_t *chance, const struct value *value)
+static enum status note_text(void *ctx, struct value_piece member)
 {
-    bool integers =
-        value->type == VALUE_NONE ? step_below(chance, 2) == 0 : set_encoding(value) == SET_INTSET;
+    int64_t number;
+    *(bool *)ctx &= bytes_to_int64(member.data, &number);
+    return ST_OK;
+}
+
+/* Members of a set; of one that has only integers nearly always integers. */
+static enum status add_members(struct step *step, uint64_t *chance, const struct value *value)
+{
+    bool integers = value->type != VALUE_NONE || step_below(chance, 2) == 0;
+    enum status status = value->type == VALUE_NONE
+                             ? ST_OK
+                             : set_walk(value, 0, set_count(value), note_text, &integers);
     unsigned count = 1 + step_below(chance, 5);
     for (unsigned i = 0; i < count; i++) {
         if (integers && step_below(chance, 40) > 0) {
@@ -104,6 +123,7 @@ static void add_members(struct step *step, uint64_t *chance, const struct value 
             step_add_name(step, chance);
         }
     }
+    return status;
 }
 
 /* -- Drawing ----------------------------------------------------------------------------------- */
@@ -187,7 +207,7 @@ enum status step_draw(struct txn *txn, unsigned number, enum value_type type, un
         draw_hash(chance, step);
         break;
     case VALUE_SET:
-        add_members(step, chance, &value);
+        status = add_members(step, chance, &value);
         break;
     case VALUE_ZSET:
         draw_zset(&value, chance, step);
@@ -329,20 +349,30 @@ static enum status chore_run(struct txn *txn, void *ctx)
     return status;
 }
 
+/* Of a type that can be packed, or of any. */
+static unsigned draw_key(uint64_t *chance, bool packed)
+{
+    unsigned drawn = step_below(chance, CHORES_KEYS);
+    enum value_type type = kinds[drawn / CHORES_PER_TYPE].type;
+    return packed && (type == VALUE_CHUNKS || type == VALUE_STREAM) ? drawn % CHORES_PER_TYPE
+                                                                    : drawn;
+}
+
 enum status chore_issue(struct session *session, uint64_t *chance, unsigned growth)
 {
     static const enum chore_kind drawn[] = {CHORE_DELETE, CHORE_RENAME, CHORE_COPY, CHORE_EXPIRE};
     struct chore chore;
     chore.seed = test_random(chance);
-    chore.growth = growth;
-    unsigned kind = step_below(&chore.seed, 32 + 8 * growth);
+    bool packed = growth == CHORES_PACKED;
+    chore.growth = packed ? 0 : growth;
+    unsigned kind = step_below(&chore.seed, 32 + 8 * chore.growth);
     chore.kind = kind < 4 ? drawn[kind] : kind < 14 ? CHORE_PAIR : CHORE_ONE;
-    chore.large = chore.kind == CHORE_PAIR && step_below(&chore.seed, 6) == 0;
+    chore.large = chore.kind == CHORE_PAIR && step_below(&chore.seed, 6) == 0 && !packed;
     struct bytes keys[CHORES_KEYS];
     chores_keys(keys);
-    unsigned first = step_below(&chore.seed, CHORES_KEYS);
-    unsigned second = step_below(&chore.seed, CHORES_KEYS - 1);
-    second += second >= first;
+    unsigned first = draw_key(&chore.seed, packed);
+    unsigned second = draw_key(&chore.seed, packed);
+    second = second == first ? first ^ 1 : second;
     struct bytes used[2] = {keys[first], keys[second]};
     chore.types[0] = kinds[first / CHORES_PER_TYPE].type;
     chore.types[1] = kinds[second / CHORES_PER_TYPE].type;

@@ -13,9 +13,15 @@ static void wake(void *ctx)
     pthread_mutex_unlock(&session->mutex);
 }
 
-static void wait_for_wake(struct session *session)
+/* False: patience has ended. */
+static bool wait_for_wake(struct session *session)
 {
-    while (session->pump && !session->woken) {
+    /* At least once: who is woken at once, again and again, must not keep the store from its work.
+     */
+    for (bool first = true; session->pump && (first || !session->woken); first = false) {
+        if (session->patience != NULL && !session->patience(session->patience_ctx)) {
+            return false;
+        }
         basin_reap(session->basin);
     }
     pthread_mutex_lock(&session->mutex);
@@ -24,6 +30,7 @@ static void wait_for_wake(struct session *session)
     }
     session->woken = false;
     pthread_mutex_unlock(&session->mutex);
+    return true;
 }
 
 void session_open(struct session *session, struct basin *basin)
@@ -41,13 +48,24 @@ void session_close(struct session *session)
     pthread_cond_destroy(&session->changed);
 }
 
+static enum status give_up(struct session *session)
+{
+    txn_cancel(session->txn);
+    session->torn = false;
+    session->woken = false; /* Perhaps it was woken meanwhile. */
+    return ST_WAIT;
+}
+
 static enum status run(struct session *session, uint64_t reserve, session_fn fn, void *ctx)
 {
     struct txn *txn = session->txn;
     for (;;) {
         enum status status = txn_lock(txn);
         if (status == ST_WAIT) {
-            wait_for_wake(session); /* Holding what it has; txn_lock goes on. */
+            /* Holding what it has; txn_lock goes on. */
+            if (!wait_for_wake(session)) {
+                return give_up(session);
+            }
             continue;
         }
         if (status == ST_OK && reserve > 0) {
@@ -57,18 +75,21 @@ static enum status run(struct session *session, uint64_t reserve, session_fn fn,
             status = fn(txn, ctx);
         }
         if (status != ST_WAIT) {
+            session->torn = status != ST_OK && txn_changed(txn);
             txn_end(txn, &session->wait_lsn);
             return status;
         }
         txn_retry(txn);
-        wait_for_wake(session);
+        if (!wait_for_wake(session)) {
+            return give_up(session);
+        }
     }
 }
 
 enum status session_run(struct session *session, unsigned database, const struct bytes *keys,
                         size_t key_count, bool whole, uint64_t reserve, session_fn fn, void *ctx)
 {
-    txn_begin(session->txn, session->now_ms, 1);
+    session_begin(session);
     for (size_t i = 0; i < key_count; i++) {
         enum status status = txn_plan(session->txn, database, keys[i]);
         if (status != ST_OK) {
@@ -78,6 +99,16 @@ enum status session_run(struct session *session, unsigned database, const struct
     if (whole) {
         txn_plan_all(session->txn);
     }
+    return session_end(session, reserve, fn, ctx);
+}
+
+void session_begin(struct session *session)
+{
+    txn_begin(session->txn, session->now_ms, 1);
+}
+
+enum status session_end(struct session *session, uint64_t reserve, session_fn fn, void *ctx)
+{
     enum status status = run(session, reserve, fn, ctx);
     if (status == ST_OK && session->wait_durable && session->wait_lsn > 0) {
         status = basin_wait(session->basin, session->wait_lsn);

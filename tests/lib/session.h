@@ -19,18 +19,29 @@ struct session {
     bool woken;
     uint64_t now_ms;   /* Handed to every txn. */
     uint64_t wait_lsn; /* Of the last one. */
+    bool torn;         /* The last one failed after it had changed something. */
     bool pump;         /* Nobody else calls basin_reap: do it while waiting (simulated disk). */
     bool wait_durable; /* session_run then waits until that LSN is durable. */
+    /* With pump, if set: called before each basin_reap; false: the wait is given up, and what runs
+     * answers ST_WAIT. */
+    bool (*patience)(void *ctx);
+    void *patience_ctx;
 };
 
 void session_open(struct session *session, struct basin *basin);
 void session_close(struct session *session);
+
+/* session_run in two halves, for keys of several databases:
+ *
+ *     session_begin(&s); txn_plan(s.txn, …) …; status = session_end(&s, reserve, fn, ctx); */
+void session_begin(struct session *session);
 
 /* Plans the keys (or all), locks, reserves, and runs fn again and again until it does not answer
  * ST_WAIT; ends the txn. Gives the status of fn or of what refused it. */
 typedef enum status (*session_fn)(struct txn *txn, void *ctx);
 enum status session_run(struct session *session, unsigned database, const struct bytes *keys,
                         size_t key_count, bool whole, uint64_t reserve, session_fn fn, void *ctx);
+enum status session_end(struct session *session, uint64_t reserve, session_fn fn, void *ctx);
 
 /* The common cases. */
 enum status session_set(struct session *session, const char *key, struct bytes value);

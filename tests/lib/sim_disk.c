@@ -5,6 +5,7 @@
 #include "tests/lib/sim_private.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* -- Files ------------------------------------------------------------------------------------- */
 
@@ -12,6 +13,25 @@ static enum status file_begin(struct sim_file *file, bool needs_space)
 {
     enum status status = sim_call_begin(file->disk, needs_space);
     return file->stale ? ST_IO : status;
+}
+
+/* Others have their turn. */
+static void file_meanwhile(struct sim_file *file)
+{
+    struct sim_disk *disk = file->disk;
+    if (file->watched && disk->meanwhile != NULL && !disk->in_meanwhile && !file->stale) {
+        disk->in_meanwhile = true;
+        disk->meanwhile(disk->meanwhile_ctx);
+        disk->in_meanwhile = false;
+    }
+}
+
+void sim_disk_set_meanwhile(struct sim_disk *disk, const char *where, sim_meanwhile_fn fn,
+                            void *ctx)
+{
+    disk->where = where;
+    disk->meanwhile = fn;
+    disk->meanwhile_ctx = ctx;
 }
 
 static enum status file_open(struct io *io, const char *path, enum io_open_mode mode,
@@ -40,6 +60,7 @@ static enum status file_open(struct io *io, const char *path, enum io_open_mode 
     file->disk = disk;
     file->node = node;
     file->mode = mode;
+    file->watched = disk->where != NULL && strstr(path, disk->where) != NULL;
     file->next = disk->files;
     disk->files = file;
     node->handles++;
@@ -173,6 +194,7 @@ static enum status file_write(struct io_file *io_file, const void *data, size_t 
     struct sim_file *file = sim_file_of(io_file);
     CHECK(is_writable(file));
     CHECK(file->mode != IO_WRITE_DIRECT || is_aligned(file, data, size, offset));
+    file_meanwhile(file);
     enum status fate = file_begin(file, true);
     if (file->stale) {
         return ST_IO;
@@ -183,6 +205,7 @@ static enum status file_write(struct io_file *io_file, const void *data, size_t 
 static enum status file_sync(struct io_file *io_file)
 {
     struct sim_file *file = sim_file_of(io_file);
+    file_meanwhile(file);
     enum status status = file_begin(file, false);
     if (!file->stale) {
         sim_store_sync(&file->disk->store, file->node, status != ST_OK);

@@ -127,6 +127,17 @@ void sim_disk_hold(struct sim_disk *disk, bool hold);
 bool sim_disk_release(struct sim_disk *disk, unsigned index, enum status status);
 unsigned sim_disk_in_flight(const struct sim_disk *disk); /* Not released ones. */
 
+/* -- Others meanwhile ---------------------------------------------------------------------------
+ */
+
+/* fn is called at the beginning of each write and sync of a file that was opened under a path that
+ * holds `where`, before anything has happened. It may use the disk; such calls do not call it
+ * again. So a test with one thread does what another would do while the first waits for the device.
+ * NULL: none. where is lent until the next call. */
+typedef void (*sim_meanwhile_fn)(void *ctx);
+void sim_disk_set_meanwhile(struct sim_disk *disk, const char *where, sim_meanwhile_fn fn,
+                            void *ctx);
+
 /* -- Raw access -------------------------------------------------------------------------------- */
 
 /* These stop the program by CHECK when the path is not a file. */

@@ -16,7 +16,8 @@ struct sim_file {
     struct sim_disk *disk;
     struct sim_node *node;
     enum io_open_mode mode;
-    bool stale; /* A crash came since; node is gone. */
+    bool stale;   /* A crash came since; node is gone. */
+    bool watched; /* Its path holds disk->where. */
     struct sim_file *next;
 };
 
@@ -57,6 +58,10 @@ struct sim_disk {
     struct sim_fault fault;
     enum sim_crash crash_mode;
     enum sim_reap reap_mode;
+    const char *where; /* See sim_disk_set_meanwhile. */
+    void (*meanwhile)(void *ctx);
+    void *meanwhile_ctx;
+    bool in_meanwhile;
     bool hold;
     bool poor; /* Knows no links and no holes. */
     uint64_t space;

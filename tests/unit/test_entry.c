@@ -160,7 +160,7 @@ struct model {
     int64_t expiry_ms;
     uint64_t lsn;
     uint16_t access;
-    bool cold;
+    bool dirty;
 };
 
 static void model_change(struct model *model, uint64_t *random)
@@ -194,7 +194,7 @@ static void expect_model(const struct entry *entry, const struct model *model)
     EXPECT_INT(entry_expiry(entry), model->expiry_ms);
     EXPECT_INT(entry->lsn, model->lsn);
     EXPECT_INT(entry->access, model->access);
-    EXPECT_INT((entry->flags & ENTRY_COLD) != 0, model->cold);
+    EXPECT_INT((entry->flags & ENTRY_DIRTY) != 0, model->dirty);
 }
 
 TEST(entry_store_follows_a_model_over_sizes_shapes_and_expiries)
@@ -214,8 +214,9 @@ TEST(entry_store_follows_a_model_over_sizes_shapes_and_expiries)
         for (unsigned step = 0; step < 100; step++) {
             entry->lsn = model->lsn = test_random(&random) >> 1;
             entry->access = model->access = (uint16_t)test_random(&random);
-            model->cold = test_random_below(&random, 2) == 0;
-            entry->flags = (uint8_t)((entry->flags & ~ENTRY_COLD) | (model->cold ? ENTRY_COLD : 0));
+            model->dirty = test_random_below(&random, 2) == 0;
+            entry->flags =
+                (uint8_t)((entry->flags & ~ENTRY_DIRTY) | (model->dirty ? ENTRY_DIRTY : 0));
             if (test_random_below(&random, 4) == 0) {
                 struct value own = entry_value(entry);
                 model->expiry_ms = (int64_t)test_random_below(&random, 3) - 1;

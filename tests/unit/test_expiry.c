@@ -74,6 +74,24 @@ static size_t taken_as_model(struct expiry *expiry, struct expiry_row *model, si
     return count - due;
 }
 
+/* Drops some rows by chance, here and in the model. */
+static size_t dropped_as_model(struct expiry *expiry, struct expiry_row *model, size_t count,
+                               uint64_t *random)
+{
+    for (uint64_t drops = test_random_below(random, 8); drops > 0 && count > 0; drops--) {
+        size_t index = test_random_below(random, expiry->count);
+        struct expiry_row row = expiry->rows[index];
+        expiry_drop(expiry, index);
+        size_t j = 0;
+        while (j < count && (model[j].at_ms != row.at_ms || model[j].hash != row.hash)) {
+            j++;
+        }
+        EXPECT(j < count);
+        model[j] = model[--count];
+    }
+    return count;
+}
+
 TEST(expiry_takes_rows_in_the_order_of_a_sorted_model)
 {
     enum { MAX = 3000, ROUNDS = 400 };
@@ -93,6 +111,7 @@ TEST(expiry_takes_rows_in_the_order_of_a_sorted_model)
             add(&expiry, row.at_ms, row.hash);
             model[count++] = row;
         }
+        count = dropped_as_model(&expiry, model, count, &random);
         now_ms += (int64_t)test_random_below(&random, 40);
         count = taken_as_model(&expiry, model, count, now_ms);
         EXPECT_INT(expiry.count, count);
@@ -115,6 +134,13 @@ TEST(expiry_returns_memory_when_most_rows_are_gone)
     for (int64_t i = 1; i <= 100000; i++) {
         EXPECT(expiry_take_due(&expiry, INT64_MAX, &row));
         EXPECT_INT(row.at_ms, i);
+    }
+    EXPECT(expiry.capacity < 200);
+    for (int64_t i = 0; i < 100000; i++) {
+        add(&expiry, i, (uint64_t)i);
+    }
+    while (expiry.count > 0) {
+        expiry_drop(&expiry, expiry.count / 2);
     }
     EXPECT(expiry.capacity < 200);
     expiry_deinit(&expiry);

@@ -28,7 +28,7 @@ static enum status life_begin(struct life *life)
     options.shards = 1u << test_random_below(&life->chance, 7);
     options.replay_threads = 1 + (unsigned)test_random_below(&life->chance, 3);
     options.simulate_misses = life->misses;
-    options.simulate_seed = life->chance;
+    options.settle_log = life->misses ? 4096 : options.settle_log;
     options.limits = chores_limits(&life->chance, options.limits);
     enum status status = basin_open(&options, &life->basin);
     if (status == ST_OK) {

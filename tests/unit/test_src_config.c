@@ -117,9 +117,12 @@ TEST(a_mistake_is_refused_with_file_line_and_reason)
         {"maxmemory 1tb\n", "test.conf:1: maxmemory: argument must be a memory value"},
         {"maxmemory -1\n", "test.conf:1: maxmemory: argument must be a memory value"},
         {"maxmemory 99999999999gb\n", "test.conf:1: maxmemory: argument must be a memory value"},
-        {"maxmemory-policy allkeys-lru\n",
-         "test.conf:1: maxmemory-policy: only noeviction is built: nothing is evicted, writes are "
-         "refused instead"},
+        {"maxmemory-policy lru\n",
+         "test.conf:1: maxmemory-policy: argument(s) must be one of the following: volatile-lru, "
+         "volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, "
+         "noeviction"},
+        {"maxmemory-samples 0\n",
+         "test.conf:1: maxmemory-samples: argument must be between 1 and 2147483647 inclusive"},
         {"loglevel loud\n", "test.conf:1: loglevel: argument(s) must be one of the following: "
                             "debug, verbose, notice, warning"},
         {"save 60\n", "test.conf:1: save: Invalid save parameters"},

@@ -101,8 +101,7 @@ static enum status flush(struct txn *txn, void *ctx)
 
 static enum status size_of(struct txn *txn, void *ctx)
 {
-    *(uint64_t *)ctx = txn_database_size(txn, 0);
-    return ST_OK;
+    return txn_database_size(txn, 0, ctx);
 }
 
 TEST(w1_what_speaks_of_the_whole_keyspace_waits_for_the_last_effect_of_all)

@@ -1,0 +1,88 @@
+/* strata: the strata of a store by id, what each partition's look-ups go through, and look-ups.
+ *
+ *     stack of a partition, newest first:   [ settled just now ][ settled before ][ merged ]
+ *                                             whole store         whole store       these
+ * partitions
+ *
+ * A look-up asks the runs of the stack from the newest on; the first row with the name says all. A
+ * filter spares the reading of nearly every page that does not have it.
+ *
+ * Thread: the table of strata by any (it locks); a stack belongs to who holds its partition's
+ * shard. Who wants to look something up without the lock takes a copy of the stack (a view), which
+ * references the runs. Its version says later whether the stack has changed meanwhile: then what
+ * was found may be stale, and the look-up is made again.
+ * Reads wait for the device: for threads that may.
+ */
+#ifndef BASIN_ENGINE_STRATA_STRATA_H
+#define BASIN_ENGINE_STRATA_STRATA_H
+
+#include "engine/index/page.h"
+#include "engine/strata/stratum.h"
+
+#include <pthread.h>
+
+struct strata {
+    pthread_mutex_t mutex;
+    struct stratum **table; /* Ascending by id; one reference each. */
+    size_t count, capacity;
+    uint64_t long_key_seed;  /* Of row_key; the store's. */
+    _Atomic uint64_t memory; /* Directories and filters. */
+    _Atomic uint64_t page_reads, grain_reads, grain_bytes;
+};
+
+void strata_init(struct strata *strata, uint64_t long_key_seed);
+void strata_deinit(struct strata *strata);
+/* Takes the reference. ST_NOMEM: it did not. */
+enum status strata_add(struct strata *strata, struct stratum *stratum);
+/* Drops the store's reference; unknown ids are fine. doom: the file goes with the last reference.
+ */
+void strata_remove(struct strata *strata, uint32_t id, bool doom);
+/* The run of this one is not needed any more: the table names the file without it from now on, and
+ * its space goes with the last reference of those who still read it. What fails is logged, and
+ * costs memory and space until the next start. */
+void strata_bare(struct strata *strata, struct io *io, const char *dir, uint32_t store,
+                 uint32_t id);
+/* A reference of the caller's; NULL: it is gone, who has its id from a row looks again. */
+struct stratum *strata_get(struct strata *strata, uint32_t id);
+
+/* -- Stacks ------------------------------------------------------------------------------------ */
+
+struct stack {
+    struct stratum **runs; /* Newest first; one reference each. */
+    uint32_t count;
+    uint32_t version; /* Moves with every change. */
+};
+
+void stack_init(struct stack *stack);
+void stack_deinit(struct stack *stack);
+/* Gives the stack these runs in place of what it has; takes a reference of each. Old ones are
+ * dropped. ST_NOMEM: nothing changed. */
+enum status stack_set(struct stack *stack, struct stratum *const *runs, uint32_t count);
+enum status stack_push(struct stack *stack, struct stratum *run);
+/* A view: copy_out has references of its own and the same version. */
+enum status stack_copy(const struct stack *stack, struct stack *copy_out);
+/* False: no run has a row with this place, certainly. Memory alone. */
+bool stack_may_have(const struct stack *stack, uint64_t place);
+
+/* -- Look-ups ---------------------------------------------------------------------------------- */
+
+/* What is sought: place, and namespace and row_key of a key, or the name of a part. */
+struct row strata_wanted_key(const struct strata *strata, uint64_t hash, uint32_t namespace_id,
+                             struct bytes key, unsigned char room[ROW_KEY_HASH_SIZE]);
+struct row strata_wanted_part(struct part_name name);
+
+/* The newest row about it in the runs of a view; a tombstone is found too. row_out lends from
+ * page, PAGE_SIZE_BYTES aligned to IO_ALIGNMENT_MAX. ST_IO, ST_CORRUPT: S3. */
+enum status strata_look(struct strata *strata, const struct stack *view, const struct row *wanted,
+                        unsigned char *page, struct row *row_out, bool *found_out);
+/* Reads and verifies a grain; lends from room, which is emptied first. ST_ABSENT: the stratum is
+ * gone, look again. */
+enum status strata_read(struct strata *strata, struct location at, struct buf *room,
+                        struct grain *grain_out);
+/* The same; grain_reads and grain_bytes, which say what look-ups cost, stay as they are. For
+ * merges.
+ */
+enum status strata_read_uncounted(struct strata *strata, struct location at, struct buf *room,
+                                  struct grain *grain_out);
+
+#endif

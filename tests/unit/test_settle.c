@@ -1,0 +1,291 @@
+/* Settling, merging, and what is read back, through the engine's own door and on a simulated disk.
+ * The model test (tests/model) does the same at random. */
+#include "engine/txn/store.h"
+
+#include "tests/lib/session.h"
+#include "tests/lib/sim_disk.h"
+#include "tests/lib/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DIR_NAME "/store"
+
+static struct sim_disk *disk;
+static struct basin *basin;
+static struct session session;
+
+static void store_open(void)
+{
+    struct basin_options options = basin_options_default();
+    options.dir = DIR_NAME;
+    options.io = sim_disk_io(disk);
+    options.segment_size = 64 << 10;
+    options.shards = 4;
+    EXPECT_INT(basin_open(&options, &basin), ST_OK);
+    session_open(&session, basin);
+    session.pump = true;
+    session.wait_durable = true;
+    session.now_ms = io_wall_ms(sim_disk_io(disk));
+}
+
+static void store_close(void)
+{
+    session_close(&session);
+    basin_close(basin);
+}
+
+static void begin(void)
+{
+    disk = sim_disk_new(test_seed());
+    store_open();
+}
+
+static void end(void)
+{
+    store_close();
+    sim_disk_free(disk);
+}
+
+static const char *key_of(unsigned number)
+{
+    static char key[32];
+    snprintf(key, sizeof(key), "key:%u", number);
+    return key;
+}
+
+static void set(unsigned number, const char *text)
+{
+    EXPECT_INT(session_set(&session, key_of(number), bytes_of_text(text)), ST_OK);
+}
+
+static void expect(unsigned number, const char *text)
+{
+    struct buf value = BUF_EMPTY;
+    enum status status = session_get(&session, key_of(number), &value);
+    EXPECT_INT(status, text == NULL ? ST_ABSENT : ST_OK);
+    EXPECT(text == NULL || bytes_equal(buf_bytes(&value), bytes_of_text(text)));
+    buf_deinit(&value);
+}
+
+static enum status size_fn(struct txn *txn, void *ctx)
+{
+    return txn_database_size(txn, 0, ctx);
+}
+
+static uint64_t size(void)
+{
+    uint64_t count = 0;
+    EXPECT_INT(session_run(&session, 0, NULL, 0, true, 0, size_fn, &count), ST_OK);
+    return count;
+}
+
+static void settle(void)
+{
+    EXPECT_INT(basin_settle(basin), ST_OK);
+    basin_forget(basin, 1, 1);
+}
+
+static void power_cut(void)
+{
+    sim_disk_crash(disk);
+    store_close();
+    store_open();
+}
+
+TEST(what_was_settled_is_read_back_after_it_left_memory)
+{
+    begin();
+    for (unsigned i = 0; i < 500; i++) {
+        set(i, key_of(i));
+    }
+    settle();
+    struct basin_stats stats;
+    basin_get_stats(basin, &stats);
+    uint64_t loads = stats.loads;
+    for (unsigned i = 0; i < 500; i++) {
+        expect(i, key_of(i));
+    }
+    basin_get_stats(basin, &stats);
+    EXPECT_INT(stats.loads - loads, 500);
+    expect(501, NULL);
+    EXPECT_INT(size(), 500);
+    end();
+}
+
+/* S4: the log before the round is not replayed, and what came after it is, on top. */
+TEST(a_start_goes_on_from_the_last_round)
+{
+    begin();
+    set(1, "settled");
+    set(2, "settled");
+    settle();
+    uint64_t settled = basin_end(basin);
+    set(2, "later");
+    EXPECT_INT(session_delete(&session, key_of(1)), ST_OK);
+    set(3, "new");
+    power_cut();
+    struct basin_stats stats;
+    basin_get_stats(basin, &stats);
+    EXPECT_INT(stats.start_lsn, settled);
+    EXPECT_INT(stats.replayed_records, 3);
+    expect(1, NULL);
+    expect(2, "later");
+    expect(3, "new");
+    EXPECT_INT(size(), 2);
+    end();
+}
+
+TEST(a_deleted_key_stays_deleted_and_its_space_comes_back)
+{
+    begin();
+    for (unsigned i = 0; i < 300; i++) {
+        set(i, "x");
+    }
+    settle();
+    for (unsigned i = 0; i < 300; i++) {
+        EXPECT_INT(session_delete(&session, key_of(i)), ST_OK);
+    }
+    settle();
+    EXPECT_INT(size(), 0);
+    expect(7, NULL);
+    EXPECT_INT(basin_compact(basin), ST_OK);
+    EXPECT_INT(basin->manifest.run_count, 0);
+    EXPECT_INT(basin->manifest.stratum_count, 0);
+    power_cut();
+    expect(7, NULL);
+    EXPECT_INT(size(), 0);
+    end();
+}
+
+/* Keys that are written without a look whether they are there count once. */
+TEST(the_number_of_keys_is_exact_after_blind_writes_and_deletions)
+{
+    begin();
+    for (unsigned round = 0; round < 6; round++) {
+        for (unsigned i = round * 20; i < 100 + round * 20; i++) {
+            set(i, key_of(round));
+        }
+        settle();
+        EXPECT_INT(size(), 100 + round * 20);
+        if (round % 2 == 1) {
+            power_cut();
+            EXPECT_INT(size(), 100 + round * 20);
+        }
+    }
+    end();
+}
+
+TEST(merging_keeps_the_newest_of_each_key_and_throws_the_rest_away)
+{
+    begin();
+    for (unsigned round = 0; round < 10; round++) {
+        for (unsigned i = 0; i < 200; i++) {
+            char text[64];
+            snprintf(text, sizeof(text), "round %u of key %u, with some more bytes", round, i);
+            set(i, text);
+        }
+        settle();
+    }
+    EXPECT_INT(basin_compact(basin), ST_OK);
+    EXPECT_INT(basin_compact(basin), ST_OK); /* The first found out which strata are dead. */
+    uint64_t live = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < basin->manifest.stratum_count; i++) {
+        live += basin->manifest.strata[i].live;
+        bytes += basin->manifest.strata[i].grains_end - 4096;
+    }
+    EXPECT(live > 0 && bytes * 100 <= live * 115);
+    for (unsigned i = 0; i < 200; i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "round 9 of key %u, with some more bytes", i);
+        expect(i, text);
+    }
+    end();
+}
+
+static enum status expire_fn(struct txn *txn, void *ctx)
+{
+    struct value value;
+    enum status status = txn_peek(txn, 0, &value);
+    return status == ST_OK ? txn_expire(txn, 0, *(int64_t *)ctx) : status;
+}
+
+TEST(keys_that_expire_on_disk_are_purged_by_a_merge)
+{
+    begin();
+    int64_t at_ms = (int64_t)session.now_ms + 1000;
+    for (unsigned i = 0; i < 100; i++) {
+        set(i, "brief");
+        struct bytes key = bytes_of_text(key_of(i));
+        if (i % 2 == 0) {
+            EXPECT_INT(session_run(&session, 0, &key, 1, false, 64, expire_fn, &at_ms), ST_OK);
+        }
+    }
+    settle();
+    sim_disk_advance(disk, 100ull * 1000 * 1000);
+    session.now_ms += 100 * 1000;
+    EXPECT_INT(basin_compact(basin), ST_OK);
+    EXPECT_INT(atomic_load(&basin->purged_keys), 50);
+    EXPECT_INT(size(), 50);
+    expect(0, NULL);
+    expect(1, "brief");
+    power_cut();
+    EXPECT_INT(size(), 50);
+    expect(0, NULL);
+    expect(99, "brief");
+    end();
+}
+
+static enum status flush_fn(struct txn *txn, void *ctx)
+{
+    (void)ctx;
+    return txn_flush_all(txn);
+}
+
+TEST(flushall_drops_all_files_with_the_next_round)
+{
+    begin();
+    for (unsigned i = 0; i < 100; i++) {
+        set(i, "x");
+    }
+    settle();
+    EXPECT_INT(session_run(&session, 0, NULL, 0, true, 1024, flush_fn, NULL), ST_OK);
+    set(5, "after");
+    settle();
+    EXPECT_INT(basin->manifest.stratum_count, 1);
+    EXPECT_INT(basin->strata.count, 1);
+    expect(5, "after");
+    expect(6, NULL);
+    EXPECT_INT(size(), 1);
+    power_cut();
+    expect(5, "after");
+    EXPECT_INT(size(), 1);
+    end();
+}
+
+/* S3 */
+TEST(a_damaged_grain_is_an_error_and_the_rest_lives_on)
+{
+    begin();
+    for (unsigned i = 0; i < 50; i++) {
+        set(i, "a value of some length that can be damaged");
+    }
+    settle();
+    char path[64];
+    snprintf(path, sizeof(path), DIR_NAME "/strata/%08x.stratum", basin->manifest.strata[0].id);
+    sim_disk_corrupt(disk, path, 4096 + 60, 1);
+    unsigned damaged = 0;
+    for (unsigned i = 0; i < 50; i++) {
+        struct buf value = BUF_EMPTY;
+        enum status status = session_get(&session, key_of(i), &value);
+        EXPECT(status == ST_OK || status == ST_CORRUPT);
+        EXPECT(status != ST_OK ||
+               bytes_equal(buf_bytes(&value),
+                           bytes_of_text("a value of some length that can be damaged")));
+        damaged += status == ST_CORRUPT;
+        buf_deinit(&value);
+    }
+    EXPECT_INT(damaged, 1);
+    end();
+}
