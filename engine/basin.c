@@ -338,10 +338,11 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
         status = manifest_open(basin, options->shards);
     }
     if (status == ST_OK) {
+        basin->secret = basin->manifest.secret;
         basin->limits.hash_seed =
-            hash_key(&basin->manifest.secret, UINT32_MAX, bytes_of_text("elements of values"));
+            hash_key(&basin->secret, UINT32_MAX, bytes_of_text("elements of values"));
         basin->strata.long_key_seed =
-            hash_key(&basin->manifest.secret, UINT32_MAX, bytes_of_text("keys too long for rows"));
+            hash_key(&basin->secret, UINT32_MAX, bytes_of_text("keys too long for rows"));
         /* A store that has strata goes on with them. */
         if (basin->settle_log == 0 && basin->manifest.stratum_count > 0) {
             basin->settle_log = basin_options_default().settle_log;

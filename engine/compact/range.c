@@ -167,7 +167,7 @@ static bool purges(struct range *range, const struct row *row)
         return false;
     }
     struct basin *basin = range->basin;
-    uint64_t hash = hash_key(&basin->manifest.secret, row->namespace_id, row->key);
+    uint64_t hash = hash_key(&basin->secret, row->namespace_id, row->key);
     struct shard *shard = store_shard(basin, hash);
     shard_lock_blocking(shard);
     bool in_memory =

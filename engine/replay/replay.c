@@ -183,8 +183,8 @@ static enum status deal(struct replay *replay, const struct record *record, stru
         enum status status = barrier(replay);
         return status == ST_OK ? apply_namespaces(basin, record, lsn) : status;
     }
-    struct batch_row row = {
-        lsn, hash_key(&basin->manifest.secret, record->namespace_id, record->key), whole.size};
+    struct batch_row row = {lsn, hash_key(&basin->secret, record->namespace_id, record->key),
+                            whole.size};
     unsigned shard = basin->partition_shard[hash_partition(row.hash)];
     struct committer *committer = &replay->committers[shard % replay->committer_count];
     if (committer->filling == NULL) {

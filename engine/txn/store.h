@@ -27,8 +27,9 @@ struct basin {
     bool memory_only;
     char *dir;
     struct io_file *lock_file;
-    struct manifest manifest;
-    struct wlog *log; /* NULL: memory only */
+    struct manifest manifest;  /* See manifest_mutex. */
+    struct hash_secret secret; /* The manifest's, which never changes: read without a lock. */
+    struct wlog *log;          /* NULL: memory only */
     _Atomic enum wlog_sync sync;
 
     struct shard *shards;
@@ -111,8 +112,7 @@ static inline struct shard *store_shard(struct basin *basin, uint64_t hash)
 /* In the name of this store in its files, so that another's are told apart. */
 static inline uint32_t store_id(const struct basin *basin)
 {
-    return (uint32_t)hash_checksum(
-        bytes_of(&basin->manifest.secret, sizeof(basin->manifest.secret)));
+    return (uint32_t)hash_checksum(bytes_of(&basin->secret, sizeof(basin->secret)));
 }
 
 static inline struct memtable *store_table(struct basin *basin, uint64_t hash)

@@ -119,7 +119,7 @@ static void key_place(struct txn *txn, struct txn_key *key)
     struct shard_key *place = &key->place;
     place->namespace_id =
         atomic_load_explicit(&basin->namespaces[place->database], memory_order_relaxed);
-    place->hash = hash_key(&basin->manifest.secret, place->namespace_id, place->name);
+    place->hash = hash_key(&basin->secret, place->namespace_id, place->name);
     place->table = store_table(basin, place->hash);
     key->shard = store_shard(basin, place->hash);
     key->version = 0;

@@ -119,7 +119,7 @@ static bool row_counts(const struct walk *walk, const struct window_row *row, st
     if (row->expiry_ms != EXPIRY_NONE && row->expiry_ms <= (int64_t)walk->txn->now_ms) {
         return false;
     }
-    uint64_t hash = hash_key(&basin->manifest.secret, walk->namespace_id, name);
+    uint64_t hash = hash_key(&basin->secret, walk->namespace_id, name);
     return memtable_find(store_table(basin, hash), hash, walk->namespace_id, name) == NULL;
 }
 
