@@ -358,8 +358,8 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
     if (status == ST_OK && !basin->memory_only) {
         status = log_open(basin, options);
     }
-    if (status == ST_OK && !basin->memory_only) {
-        basin->forgets = options->simulate_misses && basin->settles;
+    if (status == ST_OK && basin->settles) {
+        basin->forgets = options->simulate_misses;
         status = loader_new(basin, options->io == NULL ? LOADER_THREADS : 0, &basin->loader);
     }
     if (status == ST_OK && basin->settles) {
@@ -437,8 +437,8 @@ void basin_reap(struct basin *basin)
             if (basin->settles) {
                 settle_tick(basin);
                 compact_tick(basin);
+                loader_run(basin->loader);
             }
-            loader_run(basin->loader);
         }
     }
 }

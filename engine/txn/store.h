@@ -63,17 +63,17 @@ struct basin {
 
     struct strata strata;
     struct stack stacks[PARTITION_COUNT]; /* Each guarded by its partition's shard. */
-    struct loader *loader;                /* NULL: memory only */
-    struct settler *settler;              /* NULL: memory only */
-    struct compactor *compactor;          /* NULL: memory only */
-    bool settles;                         /* There is a disk below memory. */
-    uint64_t settle_log;                  /* Bytes of log that a settle round lets come together. */
-    _Atomic bool settle_forced;           /* Memory needs a round, however short the log is. */
-    _Atomic uint64_t forget_again_us;     /* Until then nothing more can leave memory. */
-    _Atomic bool settle_asked;            /* The settler knows that a round is due. */
-    _Atomic uint64_t next_clast;          /* The counter in clast ids. */
-    _Atomic uint64_t settled_lsn;         /* The log below it is in strata. */
-    _Atomic enum status settle_status;    /* Of the last round; ST_OK: all is well. */
+    struct loader *loader;                /* NULL: nothing settles; */
+    struct settler *settler;              /* so are these two. */
+    struct compactor *compactor;
+    bool settles;                      /* There is a disk below memory. */
+    uint64_t settle_log;               /* Bytes of log that a settle round lets come together. */
+    _Atomic bool settle_forced;        /* Memory needs a round, however short the log is. */
+    _Atomic uint64_t forget_again_us;  /* Until then nothing more can leave memory. */
+    _Atomic bool settle_asked;         /* The settler knows that a round is due. */
+    _Atomic uint64_t next_clast;       /* The counter in clast ids. */
+    _Atomic uint64_t settled_lsn;      /* The log below it is in strata. */
+    _Atomic enum status settle_status; /* Of the last round; ST_OK: all is well. */
     uint64_t void_epoch;          /* Under manifest_mutex: how often all strata were dropped. */
     _Atomic bool compact_wanted;  /* A database was dropped: there is much to throw away. */
     _Atomic uint64_t merged_ms;   /* When the last pass ended; wall clock. */

@@ -843,7 +843,9 @@ void txn_end(struct txn *txn, uint64_t *wait_lsn_out)
             wait_lsn = 0;
         }
     }
-    unpin(txn);
+    if (basin->settles) {
+        unpin(txn);
+    }
     if (basin->forgets) {
         forget(txn);
     }
