@@ -287,7 +287,7 @@ static enum status grain_copy(struct writing *writing, size_t s, struct row *row
 {
     const struct holdings *holdings = writing->rebuild->holdings;
     const struct held_grain *held = holdings_grain(holdings, row->at);
-    uint64_t size = ((uint64_t)row->at.size + GRAIN_ALIGNMENT - 1) & ~(uint64_t)7;
+    uint64_t size = grain_padded(row->at.size);
     struct bytes bytes = BYTES_NONE;
     enum status status = ST_OK;
     if (writing->survey == NULL || writing->surveyed != s) {
@@ -340,8 +340,7 @@ static enum status row_write(struct writing *writing, struct row row)
         if (writing->rebuild->aside[s]) {
             status = grain_copy(writing, s, &row);
         } else {
-            manifest_find(&writing->next, row.at.stratum)->live +=
-                ((uint64_t)row.at.size + GRAIN_ALIGNMENT - 1) & ~(uint64_t)7;
+            manifest_find(&writing->next, row.at.stratum)->live += grain_padded(row.at.size);
         }
     }
     return status == ST_OK ? stratum_add_row(writing->writer, &row) : status;

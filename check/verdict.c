@@ -17,11 +17,6 @@ static bool has_grain(const struct row *row)
     return row->kind == ROW_KEY || row->kind == ROW_PART;
 }
 
-static uint64_t padded(uint32_t size)
-{
-    return ((uint64_t)size + GRAIN_ALIGNMENT - 1) & ~(uint64_t)(GRAIN_ALIGNMENT - 1);
-}
-
 /* -1: none has it now. */
 static int database_of(const struct holdings *holdings, uint32_t namespace_id)
 {
@@ -247,7 +242,7 @@ static void judge_grains(struct holdings *holdings, struct verdicts *verdicts)
             const struct held_grain *grain = &stratum->grains[n];
             if (grain->named) {
                 stratum->live_count++;
-                stratum->live_bytes += padded(grain->size);
+                stratum->live_bytes += grain_padded(grain->size);
             } else {
                 judge_grain(holdings, stratum, grain, verdicts);
             }
@@ -266,7 +261,7 @@ static void judge_live(struct holdings *holdings)
         const struct row *row = &holdings->rows[i].row;
         struct held_stratum *stratum = holdings_stratum(holdings, row->at.stratum);
         if (has_grain(row) && stratum != NULL) {
-            stratum->named_bytes += padded(row->at.size);
+            stratum->named_bytes += grain_padded(row->at.size);
         }
     }
     for (size_t i = 0; i < holdings->manifest.stratum_count; i++) {
@@ -420,7 +415,7 @@ static void stratum_facts_print(const struct holdings *holdings, const struct he
     run_facts(holdings, stratum->listed.id, partitions, sizeof(partitions));
     uint64_t grains = 0;
     for (size_t i = 0; i < stratum->grain_count; i++) {
-        grains += padded(stratum->grains[i].size);
+        grains += grain_padded(stratum->grains[i].size);
     }
     report_fact(holdings->report,
                 "stratum %08x: %" PRIu64 " bytes, %zu grains of %" PRIu64 " bytes: live %" PRIu64

@@ -57,11 +57,6 @@ bool victims_have(const struct victims *victims, uint32_t id)
     return low < victims->count && victims->ids[low] == id;
 }
 
-static uint64_t padded(uint32_t size)
-{
-    return ((uint64_t)size + GRAIN_ALIGNMENT - 1) & ~(uint64_t)(GRAIN_ALIGNMENT - 1);
-}
-
 /* -- What is found out ------------------------------------------------------------------------- */
 
 static void grain_dead(struct range *range, const struct row *row)
@@ -71,7 +66,7 @@ static void grain_dead(struct range *range, const struct row *row)
     }
     const struct manifest_stratum *stratum = manifest_find(&range->before, row->at.stratum);
     if (stratum != NULL) {
-        range->dead[stratum - range->before.strata] += padded(row->at.size);
+        range->dead[stratum - range->before.strata] += grain_padded(row->at.size);
     }
 }
 
@@ -207,9 +202,7 @@ static enum status writer_need(struct range *range)
     if (range->writer != NULL) {
         return ST_OK;
     }
-    pthread_mutex_lock(&basin->manifest_mutex);
-    range->id = basin->manifest.next_stratum++;
-    pthread_mutex_unlock(&basin->manifest_mutex);
+    range->id = store_new_stratum(basin);
     return stratum_writer_new(basin->io, basin->dir, store_id(basin), range->id, &range->writer);
 }
 
@@ -225,14 +218,13 @@ static enum status move(struct range *range, struct row *row)
     if (status != ST_OK) {
         return status;
     }
-    uint64_t size = padded(row->at.size);
-    unsigned char *padding = buf_extend(&range->grain, (size_t)(size - row->at.size));
-    if (padding == NULL && size > row->at.size) {
+    uint64_t size = grain_padded(row->at.size);
+    size_t padding = (size_t)(size - row->at.size);
+    unsigned char *end = buf_extend(&range->grain, padding);
+    if (end == NULL) {
         return ST_NOMEM;
     }
-    if (size > row->at.size) {
-        memset(padding, 0, (size_t)(size - row->at.size));
-    }
+    memset(end, 0, padding);
     bool key = grain.kind == GRAIN_KEY;
     uint64_t offset = stratum_writer_offset(range->writer);
     status = stratum_add_grains(range->writer, buf_bytes(&range->grain), 1,
@@ -550,10 +542,7 @@ static enum status become_current(struct range *range, struct stratum *out)
     enum status status =
         range->void_epoch == basin->void_epoch ? manifest_next(range, out, &next) : ST_WAIT;
     if (status == ST_OK) {
-        struct manifest old = basin->manifest;
-        basin->manifest = next;
-        manifest_deinit(&old);
-        inventory_take(basin);
+        store_take_manifest(basin, &next);
         install(range, out);
         strata_release(range);
     }

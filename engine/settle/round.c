@@ -1,8 +1,6 @@
 #include "engine/settle/round.h"
 
-#include "engine/base/check.h"
 #include "engine/base/log.h"
-#include "engine/value/root.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -48,12 +46,19 @@ static enum status writer_open(struct round *round)
     if (round->writer != NULL) {
         return ST_OK;
     }
-    pthread_mutex_lock(&basin->manifest_mutex);
-    round->id = basin->manifest.next_stratum++;
-    uint32_t store = store_id(basin);
-    pthread_mutex_unlock(&basin->manifest_mutex);
+    round->id = store_new_stratum(basin);
     do {
-        status = stratum_writer_new(basin->io, basin->dir, store, round->id, &round->writer);
+        status =
+            stratum_writer_new(basin->io, basin->dir, store_id(basin), round->id, &round->writer);
+    } while (try_again(round, status));
+    return status;
+}
+
+static enum status add_row(struct round *round, const struct row *row)
+{
+    enum status status;
+    do {
+        status = stratum_add_row(round->writer, row);
     } while (try_again(round, status));
     return status;
 }
@@ -80,11 +85,7 @@ static enum status write_row(struct round *round, const struct captured *capture
                                    captured->grain_size};
     }
     row.key = row_key(key, round->basin->strata.long_key_seed, hash_room, &row.flags);
-    enum status status;
-    do {
-        status = stratum_add_row(round->writer, &row);
-    } while (try_again(round, status));
-    return status;
+    return add_row(round, &row);
 }
 
 /* Grains and rows of the slice go into the stratum. */
@@ -169,13 +170,7 @@ static enum status write_part(struct round *round, const struct captured_part *c
     } else {
         row.lsn = captured->lsn;
     }
-    while (status == ST_OK && (status = stratum_add_row(round->writer, &row)) != ST_OK) {
-        if (!try_again(round, status)) {
-            break;
-        }
-        status = ST_OK;
-    }
-    return status;
+    return status == ST_OK ? add_row(round, &row) : status;
 }
 
 /* After the keys of a partition come the parts of its values. */
@@ -289,12 +284,10 @@ static enum status manifest_commit(struct round *round, const struct stratum *st
         status = manifest_save(&next, basin->io, basin->dir);
     }
     if (status == ST_OK) {
-        struct manifest old = basin->manifest;
-        basin->manifest = next;
-        next = old;
-        inventory_take(basin);
+        store_take_manifest(basin, &next);
+    } else {
+        manifest_deinit(&next);
     }
-    manifest_deinit(&next);
     return status;
 }
 

@@ -7,11 +7,6 @@
 #define PART_FIXED_SIZE (GRAIN_HEADER_SIZE + 16)
 #define EXPIRY_SIZE 8
 
-static uint64_t padding(uint64_t size)
-{
-    return (GRAIN_ALIGNMENT - size % GRAIN_ALIGNMENT) % GRAIN_ALIGNMENT;
-}
-
 uint64_t grain_size(const struct grain *grain)
 {
     if (grain->kind == GRAIN_PART) {
@@ -59,7 +54,7 @@ enum status grain_store(const struct grain *grain, struct buf *out)
     CHECK(is_part ? grain->type == 0 && grain->flags == 0 && grain->lsn == 0
                   : grain->kind == GRAIN_KEY && grain->type <= UINT8_MAX &&
                         grain->flags <= GRAIN_FLAGS);
-    unsigned char *start = buf_extend(out, size + padding(size));
+    unsigned char *start = buf_extend(out, grain_padded(size));
     if (start == NULL) {
         return ST_NOMEM;
     }
@@ -73,7 +68,7 @@ enum status grain_store(const struct grain *grain, struct buf *out)
     p = is_part ? store_part(p, &grain->part) : store_key(p, grain);
     p = store_bytes(p, grain->data);
     CHECK((uint64_t)(p - start) == size);
-    memset(p, 0, padding(size));
+    memset(p, 0, grain_padded(size) - size);
     store_u64(start, hash_checksum(bytes_of(start + 8, size - 8)));
     return ST_OK;
 }

@@ -47,6 +47,12 @@ struct grain {
     struct bytes data;
 };
 
+/* With the padding up to the next grain. */
+static inline uint64_t grain_padded(uint64_t size)
+{
+    return (size + GRAIN_ALIGNMENT - 1) & ~(uint64_t)(GRAIN_ALIGNMENT - 1);
+}
+
 /* Without padding. May pass GRAIN_SIZE_MAX: then there is no such grain. */
 uint64_t grain_size(const struct grain *grain);
 /* Appends header, content and checksum, padded with zeros to GRAIN_ALIGNMENT. */

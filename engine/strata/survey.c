@@ -201,11 +201,6 @@ const struct stratum_facts *survey_facts(const struct survey *survey)
 
 /* -- Grains ------------------------------------------------------------------------------------ */
 
-static uint64_t padded(uint64_t size)
-{
-    return (size + GRAIN_ALIGNMENT - 1) & ~(uint64_t)(GRAIN_ALIGNMENT - 1);
-}
-
 /* The grain at an offset; *size_out 0: none that is sound. *claim_out: what its header says. */
 static enum status grain_at(struct survey *survey, uint64_t offset, struct grain *grain_out,
                             uint32_t *size_out, uint32_t *claim_out, struct bytes *bytes_out)
@@ -220,11 +215,11 @@ static enum status grain_at(struct survey *survey, uint64_t offset, struct grain
         return status;
     }
     uint32_t claim = grain_peek_size(*bytes_out);
-    if (claim == 0 || padded(claim) > left) {
+    if (claim == 0 || grain_padded(claim) > left) {
         return ST_OK;
     }
     *claim_out = claim;
-    status = window_at(survey, offset, (size_t)padded(claim), bytes_out);
+    status = window_at(survey, offset, (size_t)grain_padded(claim), bytes_out);
     if (status == ST_OK && grain_parse(*bytes_out, grain_out) == ST_OK) {
         *size_out = claim;
     }
@@ -251,7 +246,7 @@ static enum status grain_search(struct survey *survey, uint64_t offset, uint32_t
     uint32_t size;
     uint32_t ignored;
     uint64_t end = survey->facts.grains_end;
-    uint64_t next = offset + padded(claim);
+    uint64_t next = offset + grain_padded(claim);
     enum status status = ST_OK;
     if (claim > 0) {
         *next_out = next;
@@ -332,7 +327,7 @@ enum status survey_grains(struct survey *survey)
             greatest = grain.lsn > greatest ? grain.lsn : greatest;
         }
         status = survey->listener.grain(survey->listener.ctx, offset, &grain, size);
-        offset += padded(size);
+        offset += grain_padded(size);
     }
     if (status == ST_OK && whole) {
         status = judge_grain_totals(survey, count, least, greatest);

@@ -110,6 +110,21 @@ void inventory_take(struct basin *basin)
     pthread_mutex_unlock(&inventory->mutex);
 }
 
+uint32_t store_new_stratum(struct basin *basin)
+{
+    pthread_mutex_lock(&basin->manifest_mutex);
+    uint32_t id = basin->manifest.next_stratum++;
+    pthread_mutex_unlock(&basin->manifest_mutex);
+    return id;
+}
+
+void store_take_manifest(struct basin *basin, const struct manifest *saved)
+{
+    manifest_deinit(&basin->manifest);
+    basin->manifest = *saved;
+    inventory_take(basin);
+}
+
 void inventory_read(struct basin *basin, struct basin_stats *stats_out)
 {
     struct inventory *inventory = &basin->inventory;

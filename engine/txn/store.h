@@ -120,6 +120,11 @@ static inline struct memtable *store_table(struct basin *basin, uint64_t hash)
     return &basin->tables[hash_partition(hash)];
 }
 
+/* An id that no stratum has had. This one and the next are in inventory.c. */
+uint32_t store_new_stratum(struct basin *basin);
+/* What was saved becomes the store's manifest; takes it. Under manifest_mutex. */
+void store_take_manifest(struct basin *basin, const struct manifest *saved);
+
 /* Wakes the txns that wait for room in the log. */
 void store_wake_waiting(struct basin *basin);
 /* Room for `size` bytes of effects, as wlog_reserve grants it; ST_WAIT too while too much of the

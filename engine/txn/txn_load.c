@@ -143,16 +143,21 @@ static enum status load_once(struct basin *basin, const struct shard_key *place,
     return status == ST_ABSENT ? ST_WAIT : status;
 }
 
+static void tally(struct basin *basin, _Atomic uint64_t *loads, enum status status)
+{
+    atomic_fetch_add_explicit(loads, 1, memory_order_relaxed);
+    if (status != ST_OK) {
+        atomic_fetch_add_explicit(&basin->load_failures, 1, memory_order_relaxed);
+    }
+}
+
 enum status load_key(struct basin *basin, const struct shard_key *place, struct load_room *room)
 {
     enum status status;
     do {
         status = load_once(basin, place, room);
     } while (status == ST_WAIT);
-    atomic_fetch_add_explicit(&basin->loads, 1, memory_order_relaxed);
-    if (status != ST_OK) {
-        atomic_fetch_add_explicit(&basin->load_failures, 1, memory_order_relaxed);
-    }
+    tally(basin, &basin->loads, status);
     return status;
 }
 
@@ -260,10 +265,7 @@ enum status load_part(struct basin *basin, const struct shard_key *place, struct
     do {
         status = part_once(basin, place, name, room);
     } while (status == ST_WAIT);
-    atomic_fetch_add_explicit(&basin->part_loads, 1, memory_order_relaxed);
-    if (status != ST_OK) {
-        atomic_fetch_add_explicit(&basin->load_failures, 1, memory_order_relaxed);
-    }
+    tally(basin, &basin->part_loads, status);
     return status;
 }
 
