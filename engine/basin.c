@@ -14,7 +14,9 @@
 static_assert(BASIN_PARTITIONS == PARTITION_COUNT, "what callers are told is what there is");
 
 #define LOCK_NAME "LOCK"
-#define LOADER_THREADS 16
+/* Walks over the keyspace and counts are seldom; reads of embedders without readers wait in line.
+ */
+#define LOADER_THREADS 8
 
 struct basin_options basin_options_default(void)
 {
@@ -261,11 +263,20 @@ static enum status log_open(struct basin *basin, const struct basin_options *opt
                       end_lsn);
 }
 
-static void basin_release(struct basin *basin)
+/* Errands first: they ask the two others for rounds and passes. */
+static void chores_end(struct basin *basin)
 {
+    loader_free(basin->loader);
     compactor_free(basin->compactor);
     settler_free(basin->settler);
-    loader_free(basin->loader);
+    basin->loader = NULL;
+    basin->compactor = NULL;
+    basin->settler = NULL;
+}
+
+static void basin_release(struct basin *basin)
+{
+    chores_end(basin);
     wlog_close(basin->log);
     for (unsigned p = 0; p < PARTITION_COUNT; p++) {
         stack_deinit(&basin->stacks[p]);
@@ -294,6 +305,7 @@ static void basin_release(struct basin *basin)
     if (basin->owns_io) {
         io_free(basin->io);
     }
+    fetch_buckets_deinit(basin->fetches);
     pthread_mutex_destroy(&basin->waiting_mutex);
     free(basin->dir);
     free(basin);
@@ -311,6 +323,7 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
     }
     pthread_mutex_init(&basin->waiting_mutex, NULL);
     pthread_mutex_init(&basin->manifest_mutex, NULL);
+    fetch_buckets_init(basin->fetches);
     inventory_init(&basin->inventory);
     strata_init(&basin->strata, 0);
     basin->settle_log = options->settle_log;
@@ -381,10 +394,7 @@ void basin_close(struct basin *basin)
     if (basin == NULL) {
         return;
     }
-    compactor_free(basin->compactor);
-    settler_free(basin->settler);
-    basin->compactor = NULL;
-    basin->settler = NULL;
+    chores_end(basin);
     if (basin->log != NULL && wlog_sync_now(basin->log) == ST_OK) {
         /* A clean stop says how far the log is sound: damage below is then told from a torn tail.
          */
@@ -873,6 +883,7 @@ void basin_get_stats(struct basin *basin, struct basin_stats *stats_out)
         .replay_us = basin->replay_us,
         .loads = atomic_load(&basin->loads),
         .part_loads = atomic_load(&basin->part_loads),
+        .loads_shared = atomic_load(&basin->loads_shared),
         .load_failures = atomic_load(&basin->load_failures),
         .memory_only = basin->memory_only,
         .dead = basin_dead(basin),

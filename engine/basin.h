@@ -46,7 +46,8 @@
 #define BASIN_KEEP_EXPIRY (-2)
 
 struct basin; /* opaque */
-struct txn;   /* opaque */
+struct txn;
+struct reader; /* opaque */
 
 /* -- The store ----------------------------------------------------------------------------- */
 
@@ -174,6 +175,7 @@ struct basin_stats {
     uint64_t memory_used, memory_held, memory_fixed, memory_beside;
     uint64_t replayed_records, replay_us, lock_waits;
     uint64_t loads, part_loads, load_failures; /* Keys and parts brought from disk. */
+    uint64_t loads_shared;                     /* Misses of what was being read already. */
     unsigned shards;
     uint64_t shard_keys_min, shard_keys_max;
     uint64_t start_lsn, durable_lsn, end_lsn;
@@ -208,11 +210,28 @@ struct basin_stratum {
 enum status basin_get_strata(struct basin *basin, struct basin_stratum **strata_out,
                              size_t *count_out);
 
+/* -- Readers: rings for what is not in memory ------------------------------------------------- */
+
+/* One for each thread that runs txns in an event loop; used by that thread alone. Given; NULL where
+ * nothing is ever on disk alone, which all others take. ST_IO, ST_NOMEM. */
+enum status reader_new(struct basin *basin, struct reader **reader_out);
+/* Its txns have been freed or cancelled. What others wait for is read again by them. */
+void reader_free(struct reader *reader);
+/* Readable, edge by edge, when reader_turn has work; -1: none, turn it now and then. */
+int reader_fd(const struct reader *reader);
+/* Takes note of what has been read, wakes who waited for it. Before the loop's other work. */
+void reader_turn(struct reader *reader);
+/* Begins all reads that txn_retry has asked for since. After the loop's other work. */
+void reader_start(struct reader *reader);
+
 /* -- Transactions -------------------------------------------------------------------------- */
 
 /* wake(ctx) is called from any thread after an answer of ST_WAIT, once. */
 enum status txn_new(struct basin *basin, void (*wake)(void *ctx), void *ctx, struct txn **txn_out);
 void txn_free(struct txn *txn);
+/* What the txn misses is read through this ring of its thread's from now on; keeps it. Without one,
+ * threads of the store read. */
+void txn_set_reader(struct txn *txn, struct reader *reader);
 
 /* Clock and seed stay the same over retries of one request. */
 void txn_begin(struct txn *txn, uint64_t now_ms, uint64_t seed);

@@ -210,8 +210,7 @@ static enum status writer_need(struct range *range)
 static enum status move(struct range *range, struct row *row)
 {
     struct grain grain;
-    enum status status =
-        strata_read_uncounted(&range->basin->strata, row->at, &range->grain, &grain);
+    enum status status = strata_read(&range->basin->strata, row->at, &range->grain, &grain);
     if (status == ST_CORRUPT) {
         return ST_OK; /* It is logged; it stays where it is, and its stratum too. */
     }

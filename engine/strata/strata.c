@@ -201,7 +201,7 @@ bool stack_may_have(const struct stack *stack, uint64_t place)
     return false;
 }
 
-/* -- Look-ups ---------------------------------------------------------------------------------- */
+/* -- Rows and grains --------------------------------------------------------------------------- */
 
 struct row strata_wanted_key(const struct strata *strata, uint64_t hash, uint32_t namespace_id,
                              struct bytes key, unsigned char room[ROW_KEY_HASH_SIZE])
@@ -217,49 +217,18 @@ struct row strata_wanted_part(struct part_name name)
     return (struct row){.place = place_of_part(name), .kind = ROW_PART, .part = name};
 }
 
-/* In one run: the page that the directory names, and those after it while equal places go on. */
-static enum status look_in(struct strata *strata, struct stratum *run, const struct row *wanted,
-                           unsigned char *page, struct row *row_out, bool *found_out)
+enum status strata_grain_parse(struct location at, struct bytes data, struct grain *grain_out)
 {
-    uint32_t number;
-    *found_out = false;
-    if (!stratum_page_of(run, wanted->place, &number)) {
-        return ST_OK;
-    }
-    bool more = true;
-    enum status status = ST_OK;
-    while (status == ST_OK && more && !*found_out && number < stratum_facts(run)->page_count) {
-        struct bytes rows;
-        status = stratum_read_page(run, number++, page, &rows);
-        atomic_fetch_add_explicit(&strata->page_reads, 1, memory_order_relaxed);
-        if (status == ST_OK) {
-            status = page_find(rows, wanted, row_out, found_out, &more);
-        }
-    }
-    return status;
-}
-
-enum status strata_look(struct strata *strata, const struct stack *view, const struct row *wanted,
-                        unsigned char *page, struct row *row_out, bool *found_out)
-{
-    *found_out = false;
-    enum status status = ST_OK;
-    for (uint32_t i = 0; i < view->count && status == ST_OK && !*found_out; i++) {
-        status = look_in(strata, view->runs[i], wanted, page, row_out, found_out);
+    enum status status = grain_parse(data, grain_out);
+    if (status != ST_OK) {
+        log_line(LOG_WARNING, "stratum %08x: the grain at offset %llu is damaged", at.stratum,
+                 (unsigned long long)at.unit * GRAIN_ALIGNMENT);
     }
     return status;
 }
 
 enum status strata_read(struct strata *strata, struct location at, struct buf *room,
                         struct grain *grain_out)
-{
-    atomic_fetch_add_explicit(&strata->grain_reads, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&strata->grain_bytes, at.size, memory_order_relaxed);
-    return strata_read_uncounted(strata, at, room, grain_out);
-}
-
-enum status strata_read_uncounted(struct strata *strata, struct location at, struct buf *room,
-                                  struct grain *grain_out)
 {
     struct stratum *stratum = strata_get(strata, at.stratum);
     if (stratum == NULL) {
@@ -270,11 +239,7 @@ enum status strata_read_uncounted(struct strata *strata, struct location at, str
     uint64_t offset = (uint64_t)at.unit * GRAIN_ALIGNMENT;
     enum status status = data == NULL ? ST_NOMEM : stratum_read(stratum, offset, data, at.size);
     if (status == ST_OK) {
-        status = grain_parse(bytes_of(data, at.size), grain_out);
-        if (status != ST_OK) {
-            log_line(LOG_WARNING, "stratum %08x: the grain at offset %llu is damaged", at.stratum,
-                     (unsigned long long)offset);
-        }
+        status = strata_grain_parse(at, bytes_of(data, at.size), grain_out);
     }
     stratum_unref(stratum);
     return status;

@@ -1,17 +1,13 @@
-/* strata: the strata of a store by id, what each partition's look-ups go through, and look-ups.
+/* strata: the strata of a store by id, and what each partition's look-ups go through.
  *
  *     stack of a partition, newest first:   [ settled just now ][ settled before ][ merged ]
  *                                             whole store         whole store       these
  * partitions
  *
- * A look-up asks the runs of the stack from the newest on; the first row with the name says all. A
- * filter spares the reading of nearly every page that does not have it.
- *
  * Thread: the table of strata by any (it locks); a stack belongs to who holds its partition's
  * shard. Who wants to look something up without the lock takes a copy of the stack (a view), which
  * references the runs. Its version says later whether the stack has changed meanwhile: then what
- * was found may be stale, and the look-up is made again.
- * Reads wait for the device: for threads that may.
+ * was found may be stale, and the look-up is made again (see lookup.h).
  */
 #ifndef BASIN_ENGINE_STRATA_STRATA_H
 #define BASIN_ENGINE_STRATA_STRATA_H
@@ -25,9 +21,9 @@ struct strata {
     pthread_mutex_t mutex;
     struct stratum **table; /* Ascending by id; one reference each. */
     size_t count, capacity;
-    uint64_t long_key_seed;  /* Of row_key; the store's. */
-    _Atomic uint64_t memory; /* Directories and filters. */
-    _Atomic uint64_t page_reads, grain_reads, grain_bytes;
+    uint64_t long_key_seed;                                /* Of row_key; the store's. */
+    _Atomic uint64_t memory;                               /* Directories and filters. */
+    _Atomic uint64_t page_reads, grain_reads, grain_bytes; /* By look-ups. */
 };
 
 void strata_init(struct strata *strata, uint64_t long_key_seed);
@@ -64,25 +60,18 @@ enum status stack_copy(const struct stack *stack, struct stack *copy_out);
 /* False: no run has a row with this place, certainly. Memory alone. */
 bool stack_may_have(const struct stack *stack, uint64_t place);
 
-/* -- Look-ups ---------------------------------------------------------------------------------- */
+/* -- Rows and grains --------------------------------------------------------------------------- */
 
 /* What is sought: place, and namespace and row_key of a key, or the name of a part. */
 struct row strata_wanted_key(const struct strata *strata, uint64_t hash, uint32_t namespace_id,
                              struct bytes key, unsigned char room[ROW_KEY_HASH_SIZE]);
 struct row strata_wanted_part(struct part_name name);
 
-/* The newest row about it in the runs of a view; a tombstone is found too. row_out lends from
- * page, PAGE_SIZE_BYTES aligned to IO_ALIGNMENT_MAX. ST_IO, ST_CORRUPT: S3. */
-enum status strata_look(struct strata *strata, const struct stack *view, const struct row *wanted,
-                        unsigned char *page, struct row *row_out, bool *found_out);
-/* Reads and verifies a grain; lends from room, which is emptied first. ST_ABSENT: the stratum is
- * gone, look again. */
+/* Verifies a grain that was read from there. ST_CORRUPT is logged (S3). */
+enum status strata_grain_parse(struct location at, struct bytes data, struct grain *grain_out);
+/* Reads and verifies a grain, waiting for the device; lends from room, which is emptied first.
+ * ST_ABSENT: the stratum is gone, look again. */
 enum status strata_read(struct strata *strata, struct location at, struct buf *room,
                         struct grain *grain_out);
-/* The same; grain_reads and grain_bytes, which say what look-ups cost, stay as they are. For
- * merges.
- */
-enum status strata_read_uncounted(struct strata *strata, struct location at, struct buf *room,
-                                  struct grain *grain_out);
 
 #endif

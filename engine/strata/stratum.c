@@ -293,11 +293,17 @@ enum status stratum_read_page(struct stratum *stratum, uint32_t page, unsigned c
     return status == ST_OK ? stratum_page_open(stratum, page, data, rows_out) : status;
 }
 
-enum status stratum_read(struct stratum *stratum, uint64_t offset, void *data, size_t size)
+enum status stratum_check_range(const struct stratum *stratum, uint64_t offset, size_t size)
 {
     uint64_t end = stratum->facts.grains_end;
     if (offset < STRATUM_GRAINS_START || offset > end || size > end - offset) {
         return stratum_corrupt(stratum, offset, "a row points outside of the grains");
     }
-    return stratum_read_exactly(stratum, offset, data, size);
+    return ST_OK;
+}
+
+enum status stratum_read(struct stratum *stratum, uint64_t offset, void *data, size_t size)
+{
+    enum status status = stratum_check_range(stratum, offset, size);
+    return status == ST_OK ? stratum_read_exactly(stratum, offset, data, size) : status;
 }

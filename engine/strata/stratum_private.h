@@ -77,6 +77,8 @@ enum status stratum_read_exactly(const struct stratum *stratum, uint64_t offset,
                                  size_t size);
 /* The first page whose last place is not below this one; page_count: none. */
 uint32_t stratum_page_at(const struct stratum *stratum, uint64_t place);
+/* Whether so many bytes can be grains. ST_CORRUPT is logged. */
+enum status stratum_check_range(const struct stratum *stratum, uint64_t offset, size_t size);
 /* Verifies a page that was read. */
 enum status stratum_page_open(const struct stratum *stratum, uint32_t page,
                               const unsigned char *data, struct bytes *rows_out);

@@ -1,8 +1,8 @@
 /* store: struct basin, as txn, replay, settle and basin.c see it. Nobody else includes it.
  *
- * Lock order: manifest_mutex → shards ascending → waiting_mutex → nothing; the log has its own
- * locks below all. A worker never waits for manifest_mutex: a parked txn of its own may hold a
- * shard that the mutex's holder waits for. It reads the inventory.
+ * Lock order: manifest_mutex → shards ascending → waiting_mutex, or a bucket of fetches → nothing;
+ * the log has its own locks below all. A worker never waits for manifest_mutex: a parked txn of its
+ * own may hold a shard that the mutex's holder waits for. It reads the inventory.
  */
 #ifndef BASIN_ENGINE_TXN_STORE_H
 #define BASIN_ENGINE_TXN_STORE_H
@@ -14,12 +14,20 @@
 #include "engine/strata/strata.h"
 #include "engine/txn/inventory.h"
 
+struct fetch;
 struct loader;
 struct settler;
 struct compactor;
 
 /* Bytes by which a shard's memory may change before the total learns of it. */
 #define METER_SLACK 4096
+
+/* Fetches under way, by hash. In fetch.c. */
+#define FETCH_BUCKETS 64
+struct fetch_bucket {
+    pthread_mutex_t mutex;
+    struct fetch *first;
+};
 
 struct basin {
     struct io *io;
@@ -63,8 +71,9 @@ struct basin {
 
     struct strata strata;
     struct stack stacks[PARTITION_COUNT]; /* Each guarded by its partition's shard. */
-    struct loader *loader;                /* NULL: nothing settles; */
-    struct settler *settler;              /* so are these two. */
+    struct fetch_bucket fetches[FETCH_BUCKETS];
+    struct loader *loader;   /* NULL: nothing settles; */
+    struct settler *settler; /* so are these two. */
     struct compactor *compactor;
     bool settles;                      /* There is a disk below memory. */
     uint64_t settle_log;               /* Bytes of log that a settle round lets come together. */
@@ -91,6 +100,7 @@ struct basin {
 
     uint64_t replayed_records, replay_us;
     _Atomic uint64_t loads, part_loads, load_failures;
+    _Atomic uint64_t loads_shared; /* Misses that were for what was being read already. */
 };
 
 /* How much log may come together before a round is due: as set, but no more than a sixteenth of the

@@ -32,6 +32,11 @@ enum status txn_new(struct basin *basin, void (*wake)(void *ctx), void *ctx, str
     return ST_OK;
 }
 
+void txn_set_reader(struct txn *txn, struct reader *reader)
+{
+    txn->reader = reader;
+}
+
 void txn_free(struct txn *txn)
 {
     if (txn == NULL) {
@@ -43,7 +48,7 @@ void txn_free(struct txn *txn)
     }
     free(txn->outside);
     free(txn->effects);
-    free(txn->parts);
+    free(txn->waits);
     arena_deinit(&txn->late_names);
     buf_deinit(&txn->records);
     buf_deinit(&txn->scratch);
@@ -147,6 +152,9 @@ enum status txn_add_key(struct txn *txn, unsigned database, struct bytes name)
     key->place.origin = 0;
     key->entry = NULL;
     key->missed = false;
+    key->value_wanted = false;
+    key->row_known = false;
+    key->counted = false;
     key->failed = ST_OK;
     key->touched = false;
     key->loaded = false;
@@ -260,8 +268,6 @@ static void plan_again(struct txn *txn)
 
 /* -- Lock ------------------------------------------------------------------------------------ */
 
-static void wait_for_log(struct txn *txn);
-
 void txn_unlock(struct txn *txn)
 {
     while (txn->locked_count > 0) {
@@ -287,6 +293,7 @@ static void run_begins(struct txn *txn)
     for (size_t i = 0; i < txn->key_count; i++) {
         txn->keys[i].version = 0;
         txn->keys[i].touched = false;
+        txn->keys[i].row_known = false;
     }
 }
 
@@ -309,6 +316,9 @@ enum status txn_lock(struct txn *txn)
     if (txn->load_status != ST_OK) { /* What it asked for cannot be had. */
         return txn->load_status;
     }
+    if (txn->waiting == TXN_WAITS_LOAD && atomic_load(&txn->fetching) > 0) {
+        return ST_WAIT;
+    }
     late_keys_drop(txn);
     if (txn->reserved < txn->base_reserved) { /* A retry: the reservation was given back. */
         uint64_t size = txn->base_reserved;
@@ -316,7 +326,7 @@ enum status txn_lock(struct txn *txn)
         enum status status = txn_reserve(txn, size);
         txn->base_reserved = size;
         if (status == ST_WAIT) {
-            wait_for_log(txn);
+            txn_wait_for_log(txn);
         }
         if (status != ST_OK) {
             return status;
@@ -343,226 +353,18 @@ enum status txn_lock(struct txn *txn)
         plan_again(txn);
     }
     run_begins(txn);
-    return ST_OK;
-}
-
-/* -- Waiting for the log ---------------------------------------------------------------------- */
-
-/* How much more than settle_log may wait to be settled before writers wait for it. */
-#define UNSETTLED_TIMES 4
-/* With memory a sixteenth past its limit so much may; less is not worth a round. */
-#define UNSETTLED_MIN (1u << 20)
-
-/* Memory has run away from its limit with what only a settle round can make leave. */
-static bool memory_waits(const struct basin *basin, uint64_t unsettled)
-{
-    uint64_t max = atomic_load_explicit(&basin->memory_max, memory_order_relaxed);
-    return unsettled > UNSETTLED_MIN &&
-           atomic_load_explicit(&basin->memory_used, memory_order_relaxed) +
-                   atomic_load_explicit(&basin->strata.memory, memory_order_relaxed) >
-               max + max / 16 &&
-           max != UINT64_MAX;
-}
-
-enum status store_reserve(struct basin *basin, uint64_t size)
-{
-    if (!basin->settles) {
-        return wlog_reserve(basin->log, size);
-    }
-    uint64_t unsettled =
-        wlog_end(basin->log) - atomic_load_explicit(&basin->settled_lsn, memory_order_relaxed);
-    uint64_t settle_log = store_settle_log(basin);
-    if (__builtin_expect(unsettled > settle_log, 0) &&
-        !atomic_exchange(&basin->settle_asked, true)) {
-        store_ask_settler(basin);
-    }
-    bool hungry = memory_waits(basin, unsettled);
-    if (__builtin_expect(hungry, 0) && !atomic_exchange(&basin->settle_forced, true)) {
-        store_ask_settler(basin);
-    }
-    if (__builtin_expect(hungry || unsettled > UNSETTLED_TIMES * settle_log + UNSETTLED_MIN, 0)) {
-        enum status settling = atomic_load(&basin->settle_status);
-        return settling == ST_OK || settling == ST_NOMEM ? ST_WAIT : settling;
-    }
-    return wlog_reserve(basin->log, size);
-}
-
-void store_wake_waiting(struct basin *basin)
-{
-    pthread_mutex_lock(&basin->waiting_mutex);
-    struct txn *txn = basin->waiting_first;
-    basin->waiting_first = NULL;
-    while (txn != NULL) {
-        struct txn *next = txn->waiting_next;
-        txn->wake(txn->ctx);
-        txn = next;
-    }
-    pthread_mutex_unlock(&basin->waiting_mutex);
-}
-
-/* The log accounts whole reservations, so a larger one takes the place of the one that is held. */
-static enum status reservation_grow(struct txn *txn, uint64_t more)
-{
-    uint64_t total = txn->reserved + more;
-    enum status status = store_reserve(txn->basin, total);
-    if (status == ST_WAIT && txn->reserved > 0 && txn->effect_count == 0) {
-        /* What it holds may be the very room that the larger one lacks: there may never be both. */
-        wlog_unreserve(txn->basin->log, txn->reserved);
-        txn->reserved = 0;
-        status = store_reserve(txn->basin, total);
-    }
-    if (status == ST_OK) {
-        if (txn->reserved > 0) {
-            wlog_unreserve(txn->basin->log, txn->reserved);
-        }
-        txn->reserved = total;
-    } else {
-        txn->last_shortage = total;
+    bool waited = txn->wait_count > 0 || txn->errand_sent;
+    enum status status = waited ? txn_misses_take(txn) : ST_OK;
+    if (status != ST_OK) {
+        txn_unlock(txn);
     }
     return status;
 }
 
-enum status txn_reserve(struct txn *txn, uint64_t size)
-{
-    CHECK(!txn->locked || !txn->changed);
-    if (txn->basin->log == NULL) {
-        return ST_OK;
-    }
-    enum status status = reservation_grow(txn, size);
-    if (!txn->locked) {
-        txn->base_reserved += size;
-    }
-    return status;
-}
-
-static void reservation_drop(struct txn *txn)
-{
-    if (txn->reserved > 0) {
-        wlog_unreserve(txn->basin->log, txn->reserved);
-        txn->reserved = 0;
-    }
-}
-
-/* Takes the txn off the list; false: it was not there. Under waiting_mutex. */
-static bool waiting_remove(struct txn *txn)
-{
-    for (struct txn **link = &txn->basin->waiting_first; *link != NULL;
-         link = &(*link)->waiting_next) {
-        if (*link == txn) {
-            *link = txn->waiting_next;
-            return true;
-        }
-    }
-    return false;
-}
-
-static void wait_for_log(struct txn *txn)
-{
-    struct basin *basin = txn->basin;
-    pthread_mutex_lock(&basin->waiting_mutex);
-    txn->waiting = TXN_WAITS_LOG;
-    txn->waiting_next = basin->waiting_first;
-    basin->waiting_first = txn;
-    pthread_mutex_unlock(&basin->waiting_mutex);
-    /* Room may have come between the refusal and the list: then nobody would wake us. */
-    enum status status = store_reserve(basin, txn->last_shortage);
-    if (status == ST_OK) {
-        wlog_unreserve(basin->log, txn->last_shortage);
-    }
-    if (status != ST_WAIT) {
-        pthread_mutex_lock(&basin->waiting_mutex);
-        if (waiting_remove(txn)) {
-            txn->wake(txn->ctx);
-        }
-        pthread_mutex_unlock(&basin->waiting_mutex);
-    }
-}
-
-static enum status part_miss_add(struct txn *txn, struct part_name name, uint32_t key)
-{
-    if (txn->part_count == txn->part_capacity) {
-        size_t capacity = txn->part_capacity == 0 ? LOAD_MISSES_MAX : txn->part_capacity * 2;
-        struct part_miss *parts = realloc(txn->parts, capacity * sizeof(*parts));
-        if (parts == NULL) {
-            return ST_NOMEM;
-        }
-        txn->parts = parts;
-        txn->part_capacity = capacity;
-    }
-    txn->parts[txn->part_count++] = (struct part_miss){name, key};
-    return ST_OK;
-}
-
-/* Which of the txn's keys has a value with this clast; TXN_NO_KEY: none. */
-static uint32_t key_of_clast(struct txn *txn, uint64_t clast)
-{
-    for (size_t i = 0; i < txn->key_count; i++) {
-        struct entry *entry = txn_entry(txn, &txn->keys[i]);
-        if (entry == NULL || entry->shape != VALUE_CLAST || entry_absent(entry)) {
-            continue;
-        }
-        struct value value = entry_value(entry);
-        if (value_clast(&value) == clast) {
-            return (uint32_t)i;
-        }
-    }
-    return TXN_NO_KEY;
-}
-
-bool txn_misses_take(struct txn *txn)
-{
-    struct parts_miss misses[LOAD_MISSES_MAX];
-    size_t count = parts_take_misses(misses, LOAD_MISSES_MAX);
-    uint64_t last_clast = 0;
-    uint32_t key = TXN_NO_KEY;
-    txn->part_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (misses[i].clast != last_clast) {
-            last_clast = misses[i].clast;
-            key = key_of_clast(txn, last_clast);
-        }
-        struct part_name name = {misses[i].clast, misses[i].table, misses[i].number};
-        if (key != TXN_NO_KEY && part_miss_add(txn, name, key) != ST_OK) {
-            break; /* Those that were noted are brought first. */
-        }
-        if (key != TXN_NO_KEY) {
-            txn_entry(txn, &txn->keys[key])->flags |= ENTRY_PINNED;
-        }
-    }
-    txn->misses |= txn->part_count > 0;
-    return txn->misses;
-}
-
-void txn_retry(struct txn *txn)
-{
-    CHECK(!txn->changed || !txn->locked);
-    if (txn->locked) {
-        (void)txn_misses_take(txn);
-    }
-    txn_unlock(txn);
-    if (txn->basin->log != NULL) {
-        reservation_drop(txn);
-    }
-    if (txn->misses) {
-        txn->misses = false;
-        txn->waiting = TXN_WAITS_LOAD;
-        loader_submit(txn->basin->loader, txn);
-    } else {
-        wait_for_log(txn);
-    }
-}
-
-/* A command with a million keys is no reason to keep their memory. */
-static void arrays_shrink(struct txn *txn)
+void txn_arrays_shrink(struct txn *txn)
 {
     window_free(txn->window);
     txn->window = NULL;
-    if (txn->part_capacity > LOAD_MISSES_MAX) {
-        free(txn->parts);
-        txn->parts = NULL;
-        txn->part_capacity = 0;
-    }
-    txn->part_count = 0;
     txn->window_wanted = false;
     txn->resolve_wanted = false;
     buf_clear(&txn->records, RECORDS_KEEP);
@@ -588,27 +390,6 @@ static void arrays_shrink(struct txn *txn)
     }
 }
 
-void txn_cancel(struct txn *txn)
-{
-    struct basin *basin = txn->basin;
-    if (txn->waiting == TXN_WAITS_SHARD) {
-        shard_forget(&basin->shards[txn->shards[txn->locked_count]], &txn->waiter);
-    } else if (txn->waiting == TXN_WAITS_LOG) {
-        pthread_mutex_lock(&basin->waiting_mutex);
-        waiting_remove(txn);
-        pthread_mutex_unlock(&basin->waiting_mutex);
-    } else if (txn->waiting == TXN_WAITS_LOAD) {
-        loader_cancel(basin->loader, txn);
-    }
-    txn->waiting = TXN_RUNNING;
-    CHECK(!txn->locked || !txn->changed);
-    txn_unlock(txn);
-    if (basin->log != NULL) {
-        reservation_drop(txn);
-    }
-    arrays_shrink(txn);
-}
-
 /* -- Effects --------------------------------------------------------------------------------- */
 
 static uint64_t group_size(const struct txn *txn)
@@ -626,7 +407,7 @@ enum status txn_room(struct txn *txn, uint64_t size)
     if (__builtin_expect(total <= txn->reserved, 1)) {
         return ST_OK;
     }
-    enum status status = reservation_grow(txn, total - txn->reserved);
+    enum status status = txn_reservation_grow(txn, total - txn->reserved);
     if (txn->changed && status == ST_WAIT) {
         return ST_LIMIT; /* Too late to wait; what was done so far stands, in memory and in the log.
                           */
@@ -837,7 +618,7 @@ void txn_end(struct txn *txn, uint64_t *wait_lsn_out)
             wait_lsn = start_lsn + size; /* Later than anything it can have read. */
             stamp(txn, start_lsn, wait_lsn);
         } else {
-            reservation_drop(txn);
+            txn_reservation_drop(txn);
         }
         if (wait_lsn <= wlog_durable(basin->log)) {
             wait_lsn = 0;
@@ -853,7 +634,7 @@ void txn_end(struct txn *txn, uint64_t *wait_lsn_out)
         meter(txn);
     }
     txn_unlock(txn);
-    arrays_shrink(txn);
+    txn_arrays_shrink(txn);
     txn->changed = false;
     *wait_lsn_out = wait_lsn;
 }

@@ -58,7 +58,16 @@ static inline void touch(struct txn *txn, struct txn_key *key, struct entry *ent
     }
 }
 
-/* ST_WAIT: the entry must be loaded first. "Execute until miss": nothing may have changed yet. */
+/* "Execute until miss": nothing may have changed yet. */
+static enum status miss(struct txn *txn, struct txn_key *key, bool value_wanted)
+{
+    key->missed = true;
+    key->value_wanted |= value_wanted;
+    txn->misses = true;
+    return ST_WAIT;
+}
+
+/* ST_WAIT: the entry must be loaded first. */
 static enum status find(struct txn *txn, unsigned number, struct entry **entry_out)
 {
     struct txn_key *key = key_at(txn, number);
@@ -68,9 +77,7 @@ static enum status find(struct txn *txn, unsigned number, struct entry **entry_o
             return key->failed;
         }
         if (!txn->changed) {
-            key->missed = true;
-            txn->misses = true;
-            return ST_WAIT;
+            return miss(txn, key, true);
         }
         enum status status = load_key_now(txn->basin, &key->place);
         if (status != ST_OK) {
@@ -88,6 +95,19 @@ static void count(_Atomic uint64_t *counter)
     /* Only the shard's holder writes. */
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
                           memory_order_relaxed);
+}
+
+/* Once a command, however often it runs. */
+static void count_read(struct txn_key *key, bool hit)
+{
+    if (key->counted) {
+        return;
+    }
+    key->counted = true;
+    count(hit ? &key->shard->hits : &key->shard->misses);
+    if (__builtin_expect(hit && key->loaded, 0)) {
+        count(&key->shard->hits_loaded);
+    }
 }
 
 enum status txn_peek(struct txn *txn, unsigned number, struct value *value_out)
@@ -112,14 +132,10 @@ enum status txn_read(struct txn *txn, unsigned number, struct value *value_out)
         return status;
     }
     struct txn_key *key = &txn->keys[number];
+    count_read(key, entry != NULL);
     if (entry == NULL) {
-        count(&key->shard->misses);
         *value_out = (struct value){.type = VALUE_NONE};
         return ST_OK;
-    }
-    count(&key->shard->hits);
-    if (__builtin_expect(key->loaded, 0)) {
-        count(&key->shard->hits_loaded);
     }
     if (__builtin_expect(!txn->leaves_ages, 1)) {
         touch(txn, key, entry);

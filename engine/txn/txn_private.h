@@ -1,6 +1,8 @@
 /* txn_private: what the files of txn/ share.
  *
- *     txn.c         plan, lock, reserve, end
+ *     txn.c         plan, lock, effects, end
+ *     txn_wait.c    room in the log, and waiting for it
+ *     txn_miss.c    what a run has missed: joins fetches, takes what they brought
  *     txn_keys.c    find, read, put, delete, expire, rename, copy
  *     txn_change.c  what all typed changes have in common
  *     txn_values.c  typed changes: text, list, chunks
@@ -8,14 +10,15 @@
  *     txn_set.c     … of sets
  *     txn_scan.c    the whole keyspace
  *     txn_window.c  what of it is on disk
- *     txn_load.c    brings what is on disk into memory
  *     txn_evict.c   deletes keys when memory in use passes its limit
- *     loader.c      the threads that load for txns
+ *
+ * and beside them, from what a txn misses to memory: fetch.c, reader.c, loader.c, load.c.
  */
 #ifndef BASIN_ENGINE_TXN_PRIVATE_H
 #define BASIN_ENGINE_TXN_PRIVATE_H
 
 #include "engine/base/arena.h"
+#include "engine/txn/fetch.h"
 #include "engine/txn/store.h"
 #include "engine/txn/txn_window.h"
 #include "engine/wlog/record.h"
@@ -26,21 +29,26 @@
  * what was there before. */
 #define TXN_BLIND_MAX 256
 
+/* All that the index says of a key. */
+struct txn_row {
+    bool found, wakes;
+    unsigned type;
+    int64_t expiry_ms;
+};
+
 struct txn_key {
     struct shard_key place;
     struct shard *shard;
     struct entry *entry; /* Valid while place.table->version == version. */
     uint64_t version;    /* 0: never looked up. */
-    bool missed;         /* Is not in memory and perhaps on disk: noted, to be loaded. */
+    bool missed;         /* Is not in memory and perhaps on disk: noted, to be fetched: */
+    bool value_wanted;   /* with its value, not its row alone. */
+    bool row_known;      /* The row has been fetched, in this run: */
+    struct txn_row row;  /* it counts while there is no entry. */
+    bool counted;        /* As a hit or a miss. */
     bool touched;        /* Marked as used by this run. */
     bool loaded;         /* It, or parts of its value, were brought from disk for this txn. */
     enum status failed;  /* What became of loading it, unless ST_OK. */
-};
-
-/* A part of the value of a planned key. */
-struct part_miss {
-    struct part_name name;
-    uint32_t key;
 };
 
 /* An effect made by this txn: where its record ends, and what must learn its LSN. */
@@ -93,18 +101,22 @@ struct txn {
     size_t record_before; /* Of the one before an open record. */
     bool changed;
 
-    struct part_miss *parts; /* Absent parts that were asked for. */
-    size_t part_count, part_capacity;
+    struct reader *reader;    /* NULL: a loader's threads read for it. */
+    struct fetch_wait *waits; /* What it misses. */
+    size_t wait_count, wait_capacity;
+    _Atomic unsigned fetching; /* How many of them, and its errand, are not done. */
+    struct txn_errand *errand; /* Under waiting_mutex. */
+    bool errand_sent;
     struct window *window; /* What a walk over the keyspace asked for. */
     bool window_wanted;    /* And did not have: from window_first on, so many rows. */
     unsigned window_database;
     uint64_t window_first, window_rows;
     bool resolve_wanted;     /* The number of keys must be known exactly: settle and merge. */
     bool resolved;           /* That has been done. */
-    enum status load_status; /* What became of these two. */
+    enum status load_status; /* What became of these two, and of what no key can answer for. */
 
     uint64_t read_lsn; /* Highest LSN of what was read. */
-    bool misses;
+    bool misses;       /* Keys, or a window, or a number. */
     struct buf scratch;
     struct buf late_name;    /* Of the key that txn_hash_expire_due plans. */
     struct evict_pool *pool; /* NULL until it first evicts. */
@@ -122,9 +134,6 @@ struct txn {
 enum status txn_room(struct txn *txn, uint64_t size);
 /* Room in the effect array for one more. */
 enum status txn_effect_reserve(struct txn *txn);
-/* Takes note of the absent parts that this thread has asked for, of the values of this txn's keys.
- * True: there are some, or of keys. Under the shards' locks. */
-bool txn_misses_take(struct txn *txn);
 /* Opens a record; its payload is appended to txn->records, and txn_effect_close ends it. After
  * txn_room nothing here fails but for lack of memory. */
 enum status txn_effect_open(struct txn *txn, enum record_op op, uint32_t namespace_id,
@@ -144,6 +153,8 @@ enum status txn_add_shard(struct txn *txn, unsigned index);
 bool txn_try_lock(struct txn *txn, unsigned index);
 enum status txn_add_key(struct txn *txn, unsigned database, struct bytes name);
 void txn_unlock(struct txn *txn);
+/* A command with a million keys is no reason to keep their memory. */
+void txn_arrays_shrink(struct txn *txn);
 
 /* W1: the reply shows what this LSN did, and waits for it. */
 static inline void txn_saw(struct txn *txn, uint64_t lsn)
@@ -152,6 +163,29 @@ static inline void txn_saw(struct txn *txn, uint64_t lsn)
         txn->read_lsn = lsn;
     }
 }
+
+/* -- txn_wait.c ------------------------------------------------------------------------------- */
+
+/* The log accounts whole reservations, so a larger one takes the place of the one that is held. */
+enum status txn_reservation_grow(struct txn *txn, uint64_t more);
+void txn_reservation_drop(struct txn *txn);
+/* Has it woken when there may be room for what it was refused. */
+void txn_wait_for_log(struct txn *txn);
+
+/* -- txn_miss.c ------------------------------------------------------------------------------- */
+
+/* Joins the fetches of all that this run has missed, of keys and of parts of their values. Under
+ * the shards' locks. False: nothing. Otherwise it waits for them; fresh_out: txn_misses_start. */
+bool txn_misses_join(struct txn *txn, struct fetch **fresh_out);
+/* Has them read. Without locks. */
+void txn_misses_start(struct txn *txn, struct fetch *fresh);
+/* All shards are locked again, and all that it waited for has finished: puts it into memory. Gives
+ * what became of what no key can answer for. */
+enum status txn_misses_take(struct txn *txn);
+/* Waits for nothing any more. */
+void txn_misses_leave(struct txn *txn);
+/* One less to wait for. Any thread, under what keeps the txn from leaving. */
+void txn_fetched(struct txn *txn);
 
 /* -- txn_keys.c ------------------------------------------------------------------------------- */
 
@@ -180,47 +214,5 @@ enum status txn_delete_entry(struct txn *txn, uint32_t number, struct shard *sha
  * other key; the shard of the hash is locked. *more_out: others are due. */
 enum status txn_hash_expire_due(struct txn *txn, struct shard *shard, struct memtable *table,
                                 uint64_t hash, struct entry *entry, bool *more_out);
-
-/* -- txn_load.c ------------------------------------------------------------------------------- */
-
-/* What reads need beside the store; one for each thread that loads. */
-struct load_room {
-    unsigned char *page; /* PAGE_SIZE_BYTES, aligned. */
-    struct buf grain;
-    struct evict_pool pool; /* What is loaded takes the place of something. */
-};
-enum status load_room_init(struct load_room *room, struct basin *basin);
-void load_room_deinit(struct load_room *room);
-
-/* What is on disk under a key that has no entry (bits of ENTRY_ORIGIN), as far as memory knows: 0
- * or ENTRY_UNRESOLVED. Under the shard's lock. */
-unsigned load_origin(const struct basin *basin, uint64_t hash);
-/* Brings the key into memory: its value, clean, or a clean tombstone if it is not there. Locks the
- * shard for moments, waits for the device between them. Fine when it is in memory already. ST_IO,
- * ST_CORRUPT (S3), ST_NOMEM. */
-enum status load_key(struct basin *basin, const struct shard_key *place, struct load_room *room);
-
-/* Brings a part of a large value of that key into memory. As load_key. */
-enum status load_part(struct basin *basin, const struct shard_key *place, struct part_name name,
-                      struct load_room *room);
-
-/* For those who have changed something already and cannot go back: the same under the shard's lock,
- * waiting for the device all the same. Few commands need it, and seldom. A key that has no entry;
- * the parts of that key's value that this thread was just told to wait for. */
-#define LOAD_MISSES_MAX 64
-enum status load_key_now(struct basin *basin, const struct shard_key *place);
-enum status load_parts_now(struct basin *basin, const struct shard_key *place);
-
-/* -- loader.c --------------------------------------------------------------------------------- */
-
-/* threads: 0: none, loader_run does the work (tests). */
-enum status loader_new(struct basin *basin, unsigned threads, struct loader **loader_out);
-void loader_free(struct loader *loader);
-/* Loads all that the txn missed, and then wakes it. */
-void loader_submit(struct loader *loader, struct txn *txn);
-/* Takes the txn back, waiting if it is being served. */
-void loader_cancel(struct loader *loader, struct txn *txn);
-/* Serves all that waits, without threads. */
-void loader_run(struct loader *loader);
 
 #endif

@@ -95,6 +95,7 @@ static struct slot *slot_new(struct worker *worker)
         free(slot);
         return NULL;
     }
+    txn_set_reader(slot->txn, worker->reader);
     worker->slot_count++;
     return slot;
 }
@@ -497,6 +498,7 @@ static void try_finish(struct worker *worker)
 static void worker_turn(struct worker *worker)
 {
     worker_begin(worker);
+    reader_turn(worker->reader);
     deliver_letters(worker);
     if (worker->index == 0) {
         net_check_signals(worker->net);
@@ -504,6 +506,7 @@ static void worker_turn(struct worker *worker)
     resume_parked(worker);
     run_ready(worker);
     worker_tick(worker);
+    reader_start(worker->reader);
     settle_log(worker);
     send_touched(worker);
     free_closed(worker);
@@ -618,6 +621,10 @@ enum status worker_init(struct worker *worker, struct net *net, struct server *s
     if (status != ST_OK) {
         return status;
     }
+    status = reader_new(worker->basin, &worker->reader);
+    if (status != ST_OK) {
+        return status;
+    }
     worker->base = base_new();
     worker->hold_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     worker->tick_slot = slot_new(worker);
@@ -637,6 +644,11 @@ enum status worker_init(struct worker *worker, struct net *net, struct server *s
     if (log_fd >= 0) {
         event_assign(&worker->log_event, worker->base, log_fd, edge, on_wake, worker);
         added = added && event_add(&worker->log_event, NULL) == 0;
+    }
+    int reader = reader_fd(worker->reader);
+    if (reader >= 0) {
+        event_assign(&worker->read_event, worker->base, reader, edge, on_wake, worker);
+        added = added && event_add(&worker->read_event, NULL) == 0;
     }
     return added ? ST_OK : ST_NOMEM;
 }
@@ -662,6 +674,7 @@ void worker_deinit(struct worker *worker)
         slot_free(worker, worker->slots);
         worker->slots = next;
     }
+    reader_free(worker->reader);
     if (worker->base != NULL) {
         event_base_free(worker->base);
     }

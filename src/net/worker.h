@@ -1,8 +1,9 @@
 /* worker: a thread with one event loop, its connections and its turn of the background work.
  *
  * A turn of the loop:
- *     wait → sockets: read, run → letters → waits that are over → rests of pipelines → tick
- *          → flush the log → gates in a heap → reap → open gates, notify others → send → free
+ *     wait → sockets: read, run → what has been read from disk → letters → waits that are over →
+ * rests of pipelines → tick → flush the log → gates in a heap → reap → open gates, notify others →
+ * send → free
  *
  * so that all that one turn has run shares one flush, and each connection one write.
  *
@@ -41,9 +42,10 @@ struct worker {
     unsigned index;
     pthread_t thread;
     struct event_base *base;
-    struct event mail_event, log_event, tick_event, time_event, hold_event;
+    struct event mail_event, log_event, read_event, tick_event, time_event, hold_event;
     int hold_fd;            /* A timer for the log's holds: libevent's know milliseconds only. */
     uint64_t hold_armed_ns; /* What it is set to. */
+    struct reader *reader;  /* For what its txns miss. */
     struct mailbox mailbox;
     struct letter stop_letter;
     uint64_t turn;

@@ -417,6 +417,7 @@ static void section_basin(struct info *info)
     put_count(info, "timeout_disconnections", info->sum.timeout_closed);
     put_count(info, "loads", basin->loads);
     put_count(info, "part_loads", basin->part_loads);
+    put_count(info, "loads_shared", basin->loads_shared);
     put_count(info, "load_failures", basin->load_failures);
     put_count(info, "memory_unexplained", atomic_load(&info->server->stats->memory.unexplained));
     put_text(info, "log_state", basin->memory_only ? "off" : basin->dead ? "dead" : "ok");
