@@ -233,7 +233,7 @@ enum status fetch_install(struct fetch *fetch)
     }
     if (fetch->of_part) {
         struct value value;
-        if (!load_owner(place, fetch->part_name.clast, &value)) {
+        if (!load_owner(basin, place, fetch->part_name.clast, &value)) {
             return ST_OK; /* Nobody asks any more. */
         }
         struct part *part = fetch->part;

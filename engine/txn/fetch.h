@@ -7,7 +7,7 @@
  * Two txns that miss the same thing wait for one fetch, whoever's threads they are. What was read
  * is put into memory by the first of them that has its locks again: nobody else must ever lock a
  * shard for it. It counts only if the partition's stack is the one that was viewed when the fetch
- * began (see load.h); otherwise the txn misses again.
+ * began (see txn_load.h); otherwise the txn misses again.
  *
  * Thread: join and take by a txn's thread under the shard's lock; finish by whoever reads.
  * Memory: a few hundred bytes each, and what was read.
@@ -15,8 +15,8 @@
 #ifndef BASIN_ENGINE_TXN_FETCH_H
 #define BASIN_ENGINE_TXN_FETCH_H
 
-#include "engine/txn/load.h"
 #include "engine/txn/loader.h"
+#include "engine/txn/txn_load.h"
 
 struct txn;
 

@@ -1,6 +1,6 @@
 #include "engine/txn/loader.h"
 
-#include "engine/txn/load.h"
+#include "engine/txn/txn_load.h"
 
 #include <stdlib.h>
 

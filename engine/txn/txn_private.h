@@ -12,7 +12,7 @@
  *     txn_window.c  what of it is on disk
  *     txn_evict.c   deletes keys when memory in use passes its limit
  *
- * and beside them, from what a txn misses to memory: fetch.c, reader.c, loader.c, load.c.
+ * and beside them, from what a txn misses to memory: fetch.c, reader.c, loader.c, txn_load.c.
  */
 #ifndef BASIN_ENGINE_TXN_PRIVATE_H
 #define BASIN_ENGINE_TXN_PRIVATE_H

@@ -3,7 +3,7 @@
  * first says that no newer version has gone to disk meanwhile, the second that none is in memory;
  * together: that what was read is the newest. Otherwise the look-up is made again.
  */
-#include "engine/txn/load.h"
+#include "engine/txn/txn_load.h"
 
 #include "engine/base/check.h"
 #include "engine/txn/txn_private.h"
@@ -130,11 +130,13 @@ enum status load_install(struct basin *basin, const struct shard_key *place, str
     return status;
 }
 
-bool load_owner(const struct shard_key *place, uint64_t clast, struct value *value_out)
+bool load_owner(const struct basin *basin, const struct shard_key *place, uint64_t clast,
+                struct value *value_out)
 {
     struct entry *entry =
         memtable_find(place->table, place->hash, place->namespace_id, place->name);
-    if (entry == NULL || entry->shape != VALUE_CLAST || entry_absent(entry)) {
+    if (entry == NULL || entry->shape != VALUE_CLAST || entry_absent(entry) ||
+        store_dropped(basin, entry)) {
         return false;
     }
     *value_out = entry_value(entry);
@@ -146,7 +148,7 @@ enum status load_install_part(struct basin *basin, const struct shard_key *place
 {
     struct value value;
     enum status status = ST_ABSENT;
-    if (load_owner(place, name.clast, &value)) {
+    if (load_owner(basin, place, name.clast, &value)) {
         struct shard *shard = store_shard(basin, place->hash);
         uint64_t memory = value_memory(&value);
         status = value_install(&value, name.table, name.number, part);
@@ -244,7 +246,7 @@ static enum status part_now(struct basin *basin, const struct shard_key *place,
                             struct part_name name, struct load_room *room)
 {
     struct value value;
-    if (!load_owner(place, name.clast, &value)) {
+    if (!load_owner(basin, place, name.clast, &value)) {
         return ST_OK;
     }
     struct row wanted = strata_wanted_part(name);

@@ -1,12 +1,12 @@
-/* load: brings what is on disk into memory.
+/* txn_load: brings what is on disk into memory.
  *
  * Finding is one thing, and needs no lock: a look-up on a view of the partition's stack. Installing
  * is another, under the shard's lock: what was found counts only if the stack is the one that was
  * viewed and memory knows nothing of the key. Txns do the second in their own runs (see fetch.h);
  * here are also those who wait for the device: replay, and who cannot go back.
  */
-#ifndef BASIN_ENGINE_TXN_LOAD_H
-#define BASIN_ENGINE_TXN_LOAD_H
+#ifndef BASIN_ENGINE_TXN_TXN_LOAD_H
+#define BASIN_ENGINE_TXN_TXN_LOAD_H
 
 #include "engine/strata/lookup.h"
 #include "engine/txn/store.h"
@@ -52,8 +52,10 @@ bool load_known(const struct basin *basin, const struct shard_key *place);
 /* A key that is not known: its value, clean, or a clean tombstone. Takes the value unless it fails.
  */
 enum status load_install(struct basin *basin, const struct shard_key *place, struct loaded *loaded);
-/* The value whose parts these are, while it is in memory and has not got another root. */
-bool load_owner(const struct shard_key *place, uint64_t clast, struct value *value_out);
+/* The value whose parts these are, while it is in memory, has not got another root, and its
+ * database was not dropped. */
+bool load_owner(const struct basin *basin, const struct shard_key *place, uint64_t clast,
+                struct value *value_out);
 /* Takes the reference; fine when it is there already or not wanted any more. */
 enum status load_install_part(struct basin *basin, const struct shard_key *place,
                               struct part_name name, struct part *part);
