@@ -278,6 +278,13 @@ bool txn_changed(const struct txn *txn);
  * txn_mark_peeks. */
 enum status txn_read(struct txn *txn, unsigned number, struct value *value_out);
 enum status txn_peek(struct txn *txn, unsigned number, struct value *value_out);
+/* What there is to know of a key without its value: of one that is only on disk the index alone is
+ * read. As txn_peek otherwise. */
+struct key_facts {
+    enum value_type type; /* VALUE_NONE: absent. */
+    int64_t expiry_ms;    /* BASIN_NO_EXPIRY: none. */
+};
+enum status txn_look(struct txn *txn, unsigned number, struct key_facts *facts_out);
 /* BASIN_NO_EXPIRY: none. After a successful read of a present key. */
 int64_t txn_expiry(struct txn *txn, unsigned number);
 /* Marks it read at the txn's now (TOUCH), or tells how long ago that was. */

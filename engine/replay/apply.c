@@ -51,7 +51,7 @@ static enum status bury(struct target *target)
         shard_remove(target->shard, place->table, place->database, place->hash, target->entry);
         target->entry = memtable_find(place->table, place->hash, place->namespace_id, place->name);
     } else if (target->entry == NULL && place->origin != 0) {
-        enum status status = shard_bury(target->shard, place, &target->entry);
+        enum status status = shard_bury(target->shard, place, false, &target->entry);
         if (status != ST_OK) {
             return status;
         }

@@ -362,7 +362,8 @@ void shard_remove(struct shard *shard, struct memtable *table, unsigned database
     }
 }
 
-enum status shard_bury(struct shard *shard, const struct shard_key *key, struct entry **entry_out)
+enum status shard_bury(struct shard *shard, const struct shard_key *key, bool is_volatile,
+                       struct entry **entry_out)
 {
     struct value none = {.type = VALUE_NONE};
     uint64_t table_before = memtable_memory(key->table);
@@ -379,6 +380,7 @@ enum status shard_bury(struct shard *shard, const struct shard_key *key, struct 
     memtable_insert(key->table, key->hash, entry);
     struct shard_counters *counters = &shard->databases[key->database];
     counter_add(&counters->keys, -1);
+    counter_add(&counters->volatile_keys, -(int64_t)is_volatile);
     counter_add(&counters->unresolved, (key->origin & ENTRY_UNRESOLVED) != 0);
     *entry_out = entry;
     return ST_OK;

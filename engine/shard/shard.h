@@ -105,8 +105,10 @@ enum status shard_store(struct shard *shard, const struct shard_key *key, struct
  * dirty. */
 void shard_remove(struct shard *shard, struct memtable *table, unsigned database, uint64_t hash,
                   struct entry *entry);
-/* A key that is not in memory and perhaps on disk (key->origin) is deleted: leaves a tombstone. */
-enum status shard_bury(struct shard *shard, const struct shard_key *key, struct entry **entry_out);
+/* A key that is not in memory and on disk, or perhaps (key->origin), is deleted: leaves a
+ * tombstone. is_volatile: it was counted as such. */
+enum status shard_bury(struct shard *shard, const struct shard_key *key, bool is_volatile,
+                       struct entry **entry_out);
 /* What was read from disk, clean and pinned. Takes value's root. The key has no entry. flags:
  * ENTRY_ORIGIN. VALUE_NONE: a clean tombstone, which says that nothing is on disk. */
 enum status shard_install(struct shard *shard, const struct shard_key *key,

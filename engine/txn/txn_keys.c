@@ -144,6 +144,59 @@ enum status txn_read(struct txn *txn, unsigned number, struct value *value_out)
     return ST_OK;
 }
 
+/* What the index says of a key that memory does not know. *said_out false: its value must be read,
+ * as its fields expire too. ST_WAIT: nobody has looked there yet. */
+static enum status row_look(struct txn *txn, struct txn_key *key, struct key_facts *facts_out,
+                            bool *said_out)
+{
+    const struct txn_row *row = &key->row;
+    *facts_out = (struct key_facts){VALUE_NONE, EXPIRY_NONE};
+    *said_out = true;
+    if (load_origin(txn->basin, key->place.hash) == 0) {
+        return ST_OK;
+    }
+    if (key->failed != ST_OK) {
+        return key->failed;
+    }
+    if (!key->row_known && !txn->changed) {
+        return miss(txn, key, false);
+    }
+    *said_out = key->row_known && !(row->found && row->wakes);
+    if (*said_out && row->found &&
+        (row->expiry_ms == EXPIRY_NONE || row->expiry_ms > (int64_t)txn->now_ms)) {
+        *facts_out = (struct key_facts){row->type, row->expiry_ms};
+    }
+    return ST_OK;
+}
+
+enum status txn_look(struct txn *txn, unsigned number, struct key_facts *facts_out)
+{
+    struct txn_key *key = key_at(txn, number);
+    struct entry *entry = NULL;
+    bool said = false;
+    enum status status = ST_OK;
+    if (txn_entry(txn, key) == NULL) {
+        status = row_look(txn, key, facts_out, &said);
+    }
+    if (status != ST_OK) {
+        return status;
+    }
+    if (said) {
+        note_read(txn, key, NULL);
+        return ST_OK;
+    }
+    status = find(txn, number, &entry);
+    if (status != ST_OK) {
+        return status;
+    }
+    if (entry != NULL && txn->peeks_touch && !txn->leaves_ages) {
+        touch(txn, key, entry);
+    }
+    *facts_out = entry == NULL ? (struct key_facts){VALUE_NONE, EXPIRY_NONE}
+                               : (struct key_facts){entry->type, entry_expiry(entry)};
+    return ST_OK;
+}
+
 int64_t txn_expiry(struct txn *txn, unsigned number)
 {
     struct entry *entry = txn_live_entry(txn, key_at(txn, number));
@@ -209,7 +262,8 @@ enum status txn_store(struct txn *txn, struct txn_key *key, const struct value *
                       int64_t expiry_ms)
 {
     struct entry *entry = txn_entry(txn, key);
-    key->place.origin = entry == NULL ? load_origin(txn->basin, key->place.hash) : 0;
+    bool nowhere = entry != NULL || (key->row_known && !key->row.found);
+    key->place.origin = nowhere ? 0 : load_origin(txn->basin, key->place.hash);
     enum status status = shard_store(key->shard, &key->place, entry, value, expiry_ms, &key->entry);
     if (status == ST_OK) {
         key->version = key->place.table->version + 1;
@@ -255,8 +309,9 @@ enum status txn_prepare(struct txn *txn, unsigned number, struct entry **entry_o
     return txn_delete_entry(txn, number, key->shard, key->place.table, key->place.hash, entry);
 }
 
-/* Of a key that is not in memory and perhaps on disk, when nobody asks whether it is. */
-static enum status delete_unseen(struct txn *txn, unsigned number)
+/* Of a key that is not in memory. origin: it is on disk, or nobody knows and nobody asks. */
+static enum status delete_unseen(struct txn *txn, unsigned number, unsigned origin,
+                                 bool is_volatile)
 {
     struct txn_key *key = &txn->keys[number];
     if (txn_logs(txn)) {
@@ -269,8 +324,8 @@ static enum status delete_unseen(struct txn *txn, unsigned number)
             return status;
         }
     }
-    key->place.origin = ENTRY_UNRESOLVED;
-    enum status status = shard_bury(key->shard, &key->place, &key->entry);
+    key->place.origin = origin;
+    enum status status = shard_bury(key->shard, &key->place, is_volatile, &key->entry);
     if (status != ST_OK) {
         if (txn_logs(txn)) {
             txn_effect_drop(txn);
@@ -287,8 +342,18 @@ enum status txn_delete(struct txn *txn, unsigned number, bool *existed_out)
     struct txn_key *key = key_at(txn, number);
     struct entry *entry = txn_entry(txn, key);
     if (entry == NULL && load_origin(txn->basin, key->place.hash) != 0) {
-        struct entry *found = NULL;
-        return existed_out == NULL ? delete_unseen(txn, number) : find(txn, number, &found);
+        if (existed_out == NULL) {
+            return delete_unseen(txn, number, ENTRY_UNRESOLVED, false);
+        }
+        struct key_facts facts;
+        enum status status = txn_look(txn, number, &facts);
+        entry = status == ST_OK ? txn_entry(txn, key) : NULL;
+        if (status != ST_OK || entry == NULL) {
+            *existed_out = status == ST_OK && facts.type != VALUE_NONE;
+            return *existed_out
+                       ? delete_unseen(txn, number, ENTRY_ON_DISK, facts.expiry_ms != EXPIRY_NONE)
+                       : status;
+        }
     }
     bool existed = txn_live_entry(txn, key) != NULL;
     note_read(txn, key, entry);

@@ -13,7 +13,7 @@
 
 enum status load_room_init(struct load_room *room, struct basin *basin)
 {
-    *room = (struct load_room){.read = {NULL}};
+    *room = (struct load_room){.read.data = NULL};
     evict_pool_init(&room->pool, atomic_fetch_add(&basin->evict_seed, 1));
     return lookup_room_reserve(&room->read, PAGE_SIZE_BYTES);
 }

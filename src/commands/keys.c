@@ -9,8 +9,8 @@ static enum status look_at_all(struct call *call)
 {
     enum status wait = ST_OK;
     for (unsigned i = 0; i < call->key_count; i++) {
-        struct value value;
-        enum status status = txn_peek(call->txn, i, &value);
+        struct key_facts facts;
+        enum status status = txn_look(call->txn, i, &facts);
         if (status != ST_OK && status != ST_WAIT) {
             return status;
         }
@@ -42,14 +42,15 @@ static enum status count_present(struct call *call, bool touch)
     enum status wait = ST_OK;
     for (unsigned i = 0; i < call->key_count; i++) {
         struct value value;
+        struct key_facts facts;
         enum status status =
-            touch ? txn_read(call->txn, i, &value) : txn_peek(call->txn, i, &value);
+            touch ? txn_read(call->txn, i, &value) : txn_look(call->txn, i, &facts);
         if (status == ST_WAIT) {
             wait = ST_WAIT; /* Goes on, so that all that must be loaded is noted at once. */
         } else if (status != ST_OK) {
             return status;
         } else {
-            count += value.type != VALUE_NONE;
+            count += (touch ? value.type : facts.type) != VALUE_NONE;
         }
     }
     if (wait == ST_OK) {
@@ -70,10 +71,10 @@ static enum status touch(struct call *call)
 
 static enum status type(struct call *call)
 {
-    struct value value;
-    enum status status = txn_peek(call->txn, 0, &value);
+    struct key_facts facts;
+    enum status status = txn_look(call->txn, 0, &facts);
     if (status == ST_OK) {
-        resp_simple(call->out, value_type_name(value.type));
+        resp_simple(call->out, value_type_name(facts.type));
     }
     return status;
 }

@@ -7,16 +7,16 @@
 
 static enum status reply_time(struct call *call, bool left, bool seconds)
 {
-    struct value value;
-    enum status status = txn_peek(call->txn, 0, &value);
+    struct key_facts facts;
+    enum status status = txn_look(call->txn, 0, &facts);
     if (status != ST_OK) {
         return status;
     }
-    if (value.type == VALUE_NONE) {
+    if (facts.type == VALUE_NONE) {
         resp_integer(call->out, -2);
         return ST_OK;
     }
-    int64_t time_ms = txn_expiry(call->txn, 0);
+    int64_t time_ms = facts.expiry_ms;
     if (time_ms == BASIN_NO_EXPIRY) {
         resp_integer(call->out, -1);
         return ST_OK;

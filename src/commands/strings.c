@@ -184,13 +184,14 @@ static enum status set_with_options(struct call *call)
     }
     if (options.get || options.only_new || options.only_present) {
         struct value old;
+        struct key_facts facts;
         bool go_on = true;
         enum status status =
-            options.get ? read_and_reply(call, &old, &go_on) : txn_peek(call->txn, 0, &old);
+            options.get ? read_and_reply(call, &old, &go_on) : txn_look(call->txn, 0, &facts);
         if (status != ST_OK || !go_on) {
             return status;
         }
-        bool present = old.type != VALUE_NONE;
+        bool present = (options.get ? old.type : facts.type) != VALUE_NONE;
         if (present ? options.only_new : options.only_present) {
             if (!options.get) {
                 resp_null(call->out);
@@ -230,8 +231,8 @@ static unsigned set_key_flags(const struct bytes *argv, size_t argc)
 
 static enum status set_if_absent(struct call *call)
 {
-    struct value old;
-    enum status status = txn_peek(call->txn, 0, &old);
+    struct key_facts old;
+    enum status status = txn_look(call->txn, 0, &old);
     if (status != ST_OK) {
         return status;
     }
@@ -370,9 +371,9 @@ static enum status msetnx(struct call *call)
     }
     enum status wait = ST_OK;
     for (unsigned i = 0; i < call->key_count; i++) {
-        struct value value;
-        enum status status = txn_peek(call->txn, i, &value);
-        if (status == ST_OK && value.type != VALUE_NONE) {
+        struct key_facts facts;
+        enum status status = txn_look(call->txn, i, &facts);
+        if (status == ST_OK && facts.type != VALUE_NONE) {
             resp_integer(call->out, 0);
             return ST_OK;
         }

@@ -2,7 +2,10 @@
 
 #include "engine/base/check.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static void wake(void *ctx)
 {
@@ -11,6 +14,29 @@ static void wake(void *ctx)
     session->woken = true;
     pthread_cond_signal(&session->changed);
     pthread_mutex_unlock(&session->mutex);
+}
+
+/* The turn of an event loop. */
+static void read_on(struct session *session)
+{
+    reader_start(session->reader);
+    struct pollfd poll_fd = {.fd = reader_fd(session->reader), .events = POLLIN};
+    if (poll_fd.fd >= 0) {
+        uint64_t count;
+        poll(&poll_fd, 1, 1); /* A bound only: others may wake the txn as well. */
+        if (read(poll_fd.fd, &count, sizeof(count)) < 0) {
+            CHECK(errno == EAGAIN);
+        }
+    }
+    reader_turn(session->reader);
+}
+
+static bool is_woken(struct session *session)
+{
+    pthread_mutex_lock(&session->mutex);
+    bool woken = session->woken;
+    pthread_mutex_unlock(&session->mutex);
+    return woken;
 }
 
 /* False: patience has ended. */
@@ -23,6 +49,10 @@ static bool wait_for_wake(struct session *session)
             return false;
         }
         basin_reap(session->basin);
+        read_on(session);
+    }
+    while (session->reader != NULL && !is_woken(session)) {
+        read_on(session);
     }
     pthread_mutex_lock(&session->mutex);
     while (!session->woken) {
@@ -39,6 +69,12 @@ void session_open(struct session *session, struct basin *basin)
     pthread_mutex_init(&session->mutex, NULL);
     pthread_cond_init(&session->changed, NULL);
     CHECK(txn_new(basin, wake, session, &session->txn) == ST_OK);
+}
+
+void session_use_reader(struct session *session, struct reader *reader)
+{
+    session->reader = reader;
+    txn_set_reader(session->txn, reader);
 }
 
 void session_close(struct session *session)

@@ -14,6 +14,7 @@
 struct session {
     struct basin *basin;
     struct txn *txn;
+    struct reader *reader; /* NULL: threads of the store read. */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     bool woken;
@@ -30,6 +31,8 @@ struct session {
 
 void session_open(struct session *session, struct basin *basin);
 void session_close(struct session *session);
+/* What it misses is read through this ring of its thread's from now on; keeps it. */
+void session_use_reader(struct session *session, struct reader *reader);
 
 /* session_run in two halves, for keys of several databases:
  *

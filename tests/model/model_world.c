@@ -280,9 +280,13 @@ enum status world_open(struct world *world)
         world->basin = NULL;
         return status;
     }
+    if (world_one_in(world, 2)) {
+        CHECK(reader_new(world->basin, &world->reader) == ST_OK);
+    }
     world->session = &world->sessions[0];
     for (unsigned i = 0; i < 2; i++) {
         session_open(&world->sessions[i], world->basin);
+        session_use_reader(&world->sessions[i], world->reader);
         world->sessions[i].pump = true;
         world->sessions[i].patience = patience;
         world->sessions[i].patience_ctx = world;
@@ -299,6 +303,8 @@ void world_close(struct world *world)
         tally.loads += stats.loads;
         session_close(&world->sessions[0]);
         session_close(&world->sessions[1]);
+        reader_free(world->reader);
+        world->reader = NULL;
         basin_close(world->basin);
         world->basin = NULL;
     }

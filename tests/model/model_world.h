@@ -47,6 +47,7 @@ struct world {
     struct plan plan;
     struct sim_disk *disk;
     struct basin *basin;        /* NULL: not open. */
+    struct reader *reader;      /* Of both; NULL: the store reads for them. */
     struct session sessions[2]; /* The second is for what happens in the midst of the first's. */
     struct session *session;    /* Whose turn it is. */
     struct basin *shadow;
