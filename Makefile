@@ -136,7 +136,7 @@ $(OUT)/tests/example/embed: $(OUT)/tests/example/embed.o $(OUT)/libbasin.a
 	@echo "  LD $(MODE) $(notdir $@)"
 	@$(CC) $(LDFLAGS) $^ $(ENGINE_LIBS) -o $@
 
-$(OUT)/bench/load: $(OUT)/bench/load.o
+$(OUT)/bench/load: $(call object,bench/load.c bench/histogram.c bench/key_choice.c bench/request.c)
 	@echo "  LD $(MODE) $(notdir $@)"
 	@$(CC) $(LDFLAGS) $^ -lm -o $@
 
@@ -202,7 +202,7 @@ fuzz:
 
 .PHONY: bench
 bench: all $(OUT)/bench/bench_log_device $(OUT)/bench/load
-	@.ci/install redis-server redis-tools gnuplot-nox nbdkit libnbd-bin python3
+	@.ci/install redis-server redis-tools gnuplot-nox nbdkit libnbd-bin fio python3
 	bench/bench.py $(ARGS)
 
 .PHONY: coverage

@@ -4,15 +4,17 @@
     bench/bench.py                  the whole matrix        (make bench)
     bench/bench.py --quick          a subset, a few minutes
     bench/bench.py --targets        the goals only, each with goal, figure, met or not
+    bench/bench.py --strata         more data than memory: goals and tables of their own
     bench/bench.py --case 'mixed*'  what matches; --list names all
 
-Writes report.md (targets.md), results.json and plots into --out.
+Writes report.md (targets.md, strata.md), the same as JSON, and plots into --out.
 """
 import argparse
 import fnmatch
 import os
 import pathlib
 import resource
+import shlex
 import shutil
 import signal
 import statistics
@@ -25,6 +27,7 @@ import cases
 import peers
 import report
 import resources
+import strata
 
 FIELDS = ("ops_s", "mean_us", "p50_us", "p99_us", "p999_us", "max_us")
 NOFILE = 24000
@@ -106,11 +109,7 @@ def check_run(check, result):
     figure = measure(result, result["arms"])
     spread = [measure(figures, figures) for figures in result["rounds"]]
     return {"text": check.text, "order": check.order, "goal": check.goal, "figure": figure,
-            "low": min(spread), "high": max(spread), "met": met(check.order, figure, check.goal)}
-
-
-def met(order, figure, goal):
-    return {">=": figure >= goal, "<=": figure <= goal, "=": None}[order]
+            "low": min(spread), "high": max(spread), "met": report.met(check.order, figure, check.goal)}
 
 
 def resource_checks(name, rows):
@@ -120,7 +119,7 @@ def resource_checks(name, rows):
             figure = rows[index]["Basin"]
             text = f"{rows[index]['what']} ({rows[index]['unit']})"
             checks.append({"text": text, "order": order, "goal": goal, "figure": figure,
-                           "low": figure, "high": figure, "met": met(order, figure, goal)})
+                           "low": figure, "high": figure, "met": report.met(order, figure, goal)})
     return checks
 
 
@@ -229,15 +228,21 @@ def options_read():
     parser.add_argument("--rounds", type=int, help="of each case (3; quick: 2)")
     parser.add_argument("--seconds", type=float, help="of each window (2; quick: 0.7)")
     parser.add_argument("--warmup", type=float, help="before each window (0.3; quick: 0.2)")
+    parser.add_argument("--basin-args", type=shlex.split, default=[], metavar="WORDS",
+                        help="what each Basin is started with besides, as one argument")
+    strata.options_add(parser)
     parser.add_argument("--no-slow", action="store_true", help="leave the slow disk out")
     parser.add_argument("--out", type=pathlib.Path, default=peers.ROOT / "bench/out")
     parser.add_argument("--dir", type=pathlib.Path, help="on the disk to measure (OUT/data)")
     options = parser.parse_args()
+    if options.strata:
+        strata.options_complete(options)
     options.rounds = options.rounds or (2 if options.quick else 3)
     options.seconds = options.seconds or (0.7 if options.quick else 2)
     options.warmup = options.warmup or (0.2 if options.quick else 0.3)
     options.out = options.out.resolve()
     options.dir = (options.dir or options.out / "data").resolve()
+    peers.basin_arguments += options.basin_args
     return options
 
 
@@ -251,6 +256,9 @@ def limits_raise():
 
 def main():
     options = options_read()
+    if options.list and options.strata:
+        print("\n".join(strata.PARTS))
+        return 0
     if options.list:
         chosen, names = selection(options)
         print("\n".join([case.name for case in chosen] + names))
@@ -266,7 +274,7 @@ def main():
     limits_raise()
     options.dir.mkdir(parents=True, exist_ok=True)
     options.out.mkdir(parents=True, exist_ok=True)
-    return Run(options).everything()
+    return strata.everything(options) if options.strata else Run(options).everything()
 
 
 if __name__ == "__main__":

@@ -7,15 +7,21 @@
  *
  * A role is COMMAND:CONNECTIONS[:PIPELINE]. A connection sends its pipeline's requests in one
  * write, waits for all replies, and starts again (a closed loop, as redis-benchmark's: a server
- * that stalls is asked less often meanwhile, so compare maxima too). Keys are 16 bytes, drawn
- * evenly from
- * --keys; the requests lie ready in memory and only the digits of their keys change.
+ * that stalls is asked less often meanwhile, so compare maxima too). Keys are 16 bytes, --keys of
+ * them from --first-key on (keys beyond those that were filled in are absent), drawn evenly, or
+ * with
+ * --zipf THETA so that few are asked for most (key_choice.h); the requests lie ready in memory and
+ * only the digits of their keys change.
  *
  * An operation counts if its reply came within the window of --seconds that follows --warmup; a
  * latency counts if its batch began in the window, so that the slow ones at its end are not lost.
- * Latencies lie in a histogram of 128 steps an octave: each figure is true to 0.8 %.
+ * Each figure of a latency is true to 0.8 % (histogram.h).
  * With --pid, the processor time of that process (all threads, io_uring's too) is read at both ends
  * of the window. Output: a table, or with --json one object. Exit 1: the server refused or went. */
+#include "bench/histogram.h"
+#include "bench/key_choice.h"
+#include "bench/request.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,71 +45,13 @@
 #define ROLES_MAX 8
 #define EVENTS_MAX 512
 #define RECEIVE_SIZE ((size_t)256 << 10)
-#define STEPS_BITS 7
-#define STEPS (1u << STEPS_BITS)
-#define BUCKETS ((64 - STEPS_BITS + 1) * STEPS)
-#define KEY_PREFIX_SIZE 4
-#define KEY_DIGITS 12
-#define KEYS_OF_REQUEST_MAX 16
 #define LINE_MAX_SIZE 128
 
-/* What a role sends: the words of head, then unit as often as times says. K is a key (or a member)
- * that begins with prefix, S a number of digits, V a value; every other word stands for itself. */
-struct command {
-    const char *name;
-    const char *prefix;
-    const char *head;
-    const char *unit;
-    unsigned times;
-};
-
-static const struct command commands[] = {
-    {"ping", "", "PING", "", 0},
-    {"set", "key:", "SET", "K V", 1},
-    {"get", "key:", "GET", "K", 1},
-    {"mset", "key:", "MSET", "K V", 10},
-    {"incr", "cnt:", "INCR", "K", 1},
-    {"rpush", "lst:", "RPUSH K", "V", 1},
-    {"lpush", "lst:", "LPUSH K", "V", 1},
-    {"lrange", "rng:", "LRANGE K 0 99", "", 0},
-    {"fill-lists", "rng:", "RPUSH K", "V", 100}, /* What lrange reads. */
-    /* One large value of each type, and what is done to it in the middle. */
-    {"hset", "fld:", "HSET hash", "K V", 1},
-    {"hget", "fld:", "HGET hash K", "", 0},
-    {"hrandfield", "", "HRANDFIELD hash", "", 0},
-    {"sadd", "mbr:", "SADD set", "K", 1},
-    {"sismember", "mbr:", "SISMEMBER set K", "", 0},
-    {"srandmember", "", "SRANDMEMBER set", "", 0},
-    {"spop", "", "SPOP set", "", 0},
-    {"zadd", "mbr:", "ZADD zset", "S K", 1},
-    {"zscore", "mbr:", "ZSCORE zset K", "", 0},
-    {"zrank", "mbr:", "ZRANK zset K", "", 0},
-    {"zrange", "", "ZRANGE zset 500000 500099", "", 0},
-    {"zrandmember", "", "ZRANDMEMBER zset", "", 0},
-    {"list-push", "", "RPUSH list", "V", 1},
-    {"lindex", "", "LINDEX list 500000", "", 0},
-    {"linsert", "", "LINSERT list BEFORE middle", "V", 1},
-    {"lset", "", "LSET list 500000", "V", 1},
-    {"xadd", "", "XADD stream * field V", "", 0},
-    {"xrange", "", "XRANGE stream 500000-1 + COUNT 100", "", 0},
-    {"small-hash", "hsh:", "HSET K f1 v1 f2 v2 f3 v3 f4 v4 f5 v5 f6 v6 f7 v7 f8 v8", "", 0},
-};
-
-struct histogram {
-    uint64_t count;
-    uint64_t sum_ns;
-    uint64_t max_ns;
-    uint64_t buckets[BUCKETS];
-};
-
 struct role {
-    const struct command *command;
+    const struct request_command *command;
     unsigned connections;
     unsigned pipeline;
-    char *request; /* One request, with zeros for the digits of its keys. */
-    size_t request_size;
-    size_t digits[KEYS_OF_REQUEST_MAX]; /* Where they lie in the request. */
-    unsigned keys;                      /* How many it has. */
+    struct request request;
     uint64_t ops;
     uint64_t errors;
     uint64_t nils;
@@ -131,7 +79,7 @@ struct load {
     unsigned port;
     double seconds;
     double warmup;
-    uint64_t keys;
+    struct key_choice keys;
     size_t value_size;
     uint64_t fill; /* Requests to send in all, keys in sequence; 0: by time, keys by chance. */
     pid_t pid;
@@ -142,7 +90,6 @@ struct load {
     unsigned connection_count;
     int epoll_fd;
     char *receive;
-    uint64_t random;
     uint64_t filled;
     unsigned busy; /* Connections that wait for a reply. */
     uint64_t window_start_ns;
@@ -194,123 +141,12 @@ static uint64_t process_cpu_ns(pid_t pid)
     return pid == 0 || clock_getcpuclockid(pid, &clock) != 0 ? 0 : clock_ns(clock);
 }
 
-/* -- Histogram ----------------------------------------------------------------------------------
- * Below STEPS a bucket a nanosecond; above, each octave in STEPS buckets. */
-
-static void histogram_add(struct histogram *histogram, uint64_t ns)
-{
-    unsigned index = (unsigned)ns;
-    if (ns >= STEPS) {
-        unsigned shift = 63 - (unsigned)__builtin_clzll(ns) - STEPS_BITS;
-        index = (shift + 1) * STEPS + (unsigned)(ns >> shift) - STEPS;
-    }
-    histogram->buckets[index]++;
-    histogram->count++;
-    histogram->sum_ns += ns;
-    histogram->max_ns = ns > histogram->max_ns ? ns : histogram->max_ns;
-}
-
-/* The middle of the bucket that holds the share's value, in microseconds. */
-static double histogram_us(const struct histogram *histogram, double share)
-{
-    uint64_t wanted = (uint64_t)(share * (double)histogram->count);
-    uint64_t seen = 0;
-    for (unsigned i = 0; i < BUCKETS; i++) {
-        seen += histogram->buckets[i];
-        if (seen > wanted) {
-            unsigned shift = i < STEPS ? 0 : i / STEPS - 1;
-            uint64_t low = i < STEPS ? i : (uint64_t)(i % STEPS + STEPS) << shift;
-            uint64_t middle = low + ((1ull << shift) >> 1);
-            return (double)(middle < histogram->max_ns ? middle : histogram->max_ns) / 1e3;
-        }
-    }
-    return (double)histogram->max_ns / 1e3;
-}
-
 /* -- Requests ---------------------------------------------------------------------------------- */
-
-static void request_add(struct role *role, const char *data, size_t size)
-{
-    char head[32];
-    int head_size = snprintf(head, sizeof(head), "$%zu\r\n", size);
-    char *grown = realloc(role->request, role->request_size + (size_t)head_size + size + 2);
-    if (grown == NULL) {
-        fail("no memory");
-    }
-    role->request = grown;
-    char *end = grown + role->request_size;
-    memcpy(end, head, (size_t)head_size);
-    memcpy(end + head_size, data, size);
-    memcpy(end + (size_t)head_size + size, "\r\n", 2);
-    role->request_size += (size_t)head_size + size + 2;
-}
-
-static void words_add(struct role *role, const char *words, const char *value, size_t value_size)
-{
-    while (*words != '\0') {
-        size_t size = strcspn(words, " ");
-        if (size == 1 && *words == 'K') {
-            char key[KEY_PREFIX_SIZE + KEY_DIGITS];
-            memcpy(key, role->command->prefix, KEY_PREFIX_SIZE);
-            memset(key + KEY_PREFIX_SIZE, '0', KEY_DIGITS);
-            request_add(role, key, sizeof(key));
-            role->digits[role->keys++] = role->request_size - KEY_DIGITS - 2;
-        } else if (size == 1 && *words == 'S') {
-            request_add(role, "000000000000", KEY_DIGITS);
-            role->digits[role->keys++] = role->request_size - KEY_DIGITS - 2;
-        } else if (size == 1 && *words == 'V') {
-            request_add(role, value, value_size);
-        } else {
-            request_add(role, words, size);
-        }
-        words += size + (words[size] == ' ');
-    }
-}
-
-static unsigned words_count(const char *words)
-{
-    unsigned count = *words != '\0';
-    for (; *words != '\0'; words++) {
-        count += *words == ' ';
-    }
-    return count;
-}
-
-static void role_prepare(struct role *role, size_t value_size)
-{
-    const struct command *command = role->command;
-    char *value = allocate(value_size + 1);
-    for (size_t i = 0; i < value_size; i++) {
-        value[i] = (char)('a' + i * 7 % 26);
-    }
-    role->request = allocate(32);
-    role->request_size =
-        (size_t)snprintf(role->request, 32, "*%u\r\n",
-                         words_count(command->head) + command->times * words_count(command->unit));
-    words_add(role, command->head, value, value_size);
-    for (unsigned i = 0; i < command->times; i++) {
-        words_add(role, command->unit, value, value_size);
-    }
-    free(value);
-}
 
 static uint64_t key_next(struct load *load)
 {
-    if (load->fill > 0) {
-        return load->filled % load->keys;
-    }
-    load->random ^= load->random << 13;
-    load->random ^= load->random >> 7;
-    load->random ^= load->random << 17;
-    return (uint64_t)(((unsigned __int128)load->random * load->keys) >> 64);
-}
-
-static void digits_write(char *digits, uint64_t key)
-{
-    for (unsigned i = KEY_DIGITS; i > 0; i--) {
-        digits[i - 1] = (char)('0' + key % 10);
-        key /= 10;
-    }
+    return load->fill > 0 ? key_choice_at(&load->keys, load->filled)
+                          : key_choice_random(&load->keys);
 }
 
 /* Makes the next batch ready; false: there is nothing more to send. */
@@ -325,13 +161,13 @@ static bool batch_prepare(struct load *load, struct connection *connection)
         count = (unsigned)(load->fill - load->filled);
     }
     for (unsigned i = 0; i < count; i++) {
-        char *request = connection->batch + i * role->request_size;
-        for (unsigned key = 0; key < role->keys; key++) {
-            digits_write(request + role->digits[key], key_next(load));
+        char *copy = connection->batch + i * role->request.size;
+        for (unsigned key = 0; key < role->request.keys; key++) {
+            request_key_write(&role->request, copy, key, key_next(load));
         }
         load->filled += load->fill > 0;
     }
-    connection->batch_size = count * role->request_size;
+    connection->batch_size = count * role->request.size;
     connection->sent = 0;
     connection->waiting = count;
     return count > 0;
@@ -488,9 +324,9 @@ static void connection_open(struct load *load, struct connection *connection, st
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     int yes = 1;
     connection->role = role;
-    connection->batch = allocate(role->pipeline * role->request_size);
+    connection->batch = allocate(role->pipeline * role->request.size);
     for (unsigned i = 0; i < role->pipeline; i++) {
-        memcpy(connection->batch + i * role->request_size, role->request, role->request_size);
+        memcpy(connection->batch + i * role->request.size, role->request.data, role->request.size);
     }
     if (inet_pton(AF_INET, load->host, &address.sin_addr) != 1) {
         fail("%s is not an IPv4 address", load->host);
@@ -518,7 +354,9 @@ static void connections_open(struct load *load)
     }
     load->connections = allocate(load->connection_count * sizeof(load->connections[0]));
     for (unsigned i = 0; i < load->role_count; i++) {
-        role_prepare(&load->roles[i], load->value_size);
+        if (!request_init(&load->roles[i].request, load->roles[i].command, load->value_size)) {
+            fail("no memory");
+        }
         for (unsigned k = 0; k < load->roles[i].connections; k++) {
             connection_open(load, &load->connections[next++], &load->roles[i]);
         }
@@ -592,14 +430,12 @@ static void print_json(const struct load *load)
                "\"ops_s\": %.1f, \"mean_us\": %.2f, \"p50_us\": %.2f, \"p99_us\": %.2f, "
                "\"p999_us\": %.2f, \"max_us\": %.2f, \"nils\": %llu, \"errors\": %llu, "
                "\"first_error\": \"",
-               i == 0 ? "" : ", ", role->command->name, role->connections, role->pipeline,
+               i == 0 ? "" : ", ", request_name(role->command), role->connections, role->pipeline,
                (unsigned long long)role->ops, (double)role->ops / load->elapsed,
-               role->latency.count == 0
-                   ? 0
-                   : (double)role->latency.sum_ns / 1e3 / (double)role->latency.count,
-               histogram_us(&role->latency, 0.5), histogram_us(&role->latency, 0.99),
-               histogram_us(&role->latency, 0.999), (double)role->latency.max_ns / 1e3,
-               (unsigned long long)role->nils, (unsigned long long)role->errors);
+               histogram_mean_us(&role->latency), histogram_us(&role->latency, 0.5),
+               histogram_us(&role->latency, 0.99), histogram_us(&role->latency, 0.999),
+               (double)role->latency.max_ns / 1e3, (unsigned long long)role->nils,
+               (unsigned long long)role->errors);
         for (const char *c = role->first_error; *c != '\0'; c++) {
             putchar(*c < ' ' || *c == '"' || *c == '\\' ? '?' : *c);
         }
@@ -618,7 +454,7 @@ static void print_table(const struct load *load)
         const struct histogram *latency = &role->latency;
         ops += role->ops;
         printf("%-10s %7u %8u %12.0f %10.1f %10.1f %10.1f %10.1f %8llu %8llu\n",
-               role->command->name, role->connections, role->pipeline,
+               request_name(role->command), role->connections, role->pipeline,
                (double)role->ops / load->elapsed, histogram_us(latency, 0.5),
                histogram_us(latency, 0.99), histogram_us(latency, 0.999),
                (double)latency->max_ns / 1e3, (unsigned long long)role->nils,
@@ -639,12 +475,13 @@ static void print_table(const struct load *load)
 static _Noreturn void usage(void)
 {
     fputs("usage: load --port N --role COMMAND:CONNECTIONS[:PIPELINE] [--role …]\n"
-          "    [--host ADDRESS] [--seconds S] [--warmup S] [--keys N] [--value-size N]\n"
-          "    [--fill REQUESTS] [--seed N] [--pid SERVER] [--json]\n"
+          "    [--host ADDRESS] [--seconds S] [--warmup S] [--keys N] [--first-key N] [--zipf "
+          "THETA]\n"
+          "    [--value-size N] [--fill REQUESTS] [--seed N] [--pid SERVER] [--json]\n"
           "commands:",
           stderr);
-    for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        fprintf(stderr, " %s", commands[i].name);
+    for (unsigned i = 0; request_command_name(i) != NULL; i++) {
+        fprintf(stderr, " %s", request_command_name(i));
     }
     fputc('\n', stderr);
     exit(2);
@@ -660,14 +497,11 @@ static void role_add(struct load *load, const char *text)
         role->connections == 0 || role->pipeline == 0) {
         usage();
     }
-    for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(name, commands[i].name) == 0) {
-            role->command = &commands[i];
-            load->role_count++;
-            return;
-        }
+    role->command = request_command(name);
+    if (role->command == NULL) {
+        usage();
     }
-    usage();
+    load->role_count++;
 }
 
 static void options_read(struct load *load, int argc, char **argv)
@@ -679,6 +513,8 @@ static void options_read(struct load *load, int argc, char **argv)
         {"seconds", required_argument, NULL, 's'},
         {"warmup", required_argument, NULL, 'w'},
         {"keys", required_argument, NULL, 'k'},
+        {"first-key", required_argument, NULL, 'F'},
+        {"zipf", required_argument, NULL, 'z'},
         {"value-size", required_argument, NULL, 'v'},
         {"fill", required_argument, NULL, 'f'},
         {"seed", required_argument, NULL, 'S'},
@@ -708,7 +544,13 @@ static void options_read(struct load *load, int argc, char **argv)
             load->warmup = number;
             break;
         case 'k':
-            load->keys = (uint64_t)number;
+            load->keys.count = (uint64_t)number;
+            break;
+        case 'F':
+            load->keys.first = (uint64_t)number;
+            break;
+        case 'z':
+            load->keys.theta = number;
             break;
         case 'v':
             load->value_size = (size_t)number;
@@ -717,7 +559,7 @@ static void options_read(struct load *load, int argc, char **argv)
             load->fill = (uint64_t)number;
             break;
         case 'S':
-            load->random += (uint64_t)number * 0x9e3779b97f4a7c15ull;
+            load->keys.random += (uint64_t)number * 0x9e3779b97f4a7c15ull;
             break;
         case 'P':
             load->pid = (pid_t)number;
@@ -733,15 +575,14 @@ int main(int argc, char **argv)
     static struct load load = {.host = "127.0.0.1",
                                .seconds = 2,
                                .warmup = 0.3,
-                               .keys = 100000,
-                               .value_size = 100,
-                               .random = 0x2545f4914f6cdd1dull};
+                               .keys = {.count = 100000, .random = 0x2545f4914f6cdd1dull},
+                               .value_size = 100};
     options_read(&load, argc, argv);
-    if (load.port == 0 || load.role_count == 0 || load.keys == 0 || load.seconds <= 0 ||
-        optind < argc) {
+    if (load.port == 0 || load.role_count == 0 || load.keys.count == 0 || load.seconds <= 0 ||
+        load.keys.theta < 0 || load.keys.theta >= 1 || optind < argc) {
         usage();
     }
-    load.random = load.random == 0 ? 1 : load.random;
+    key_choice_init(&load.keys);
     load.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     load.receive = allocate(RECEIVE_SIZE + 1);
     if (load.epoll_fd < 0) {

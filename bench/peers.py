@@ -21,10 +21,12 @@ BASIN = ROOT / "build/release/basin-server"
 LOAD = ROOT / "build/release/bench/load"
 REDIS = "redis-server"
 START_TIMEOUT = 300
+STOP_TIMEOUT = 300
 BLOCK = 4096
 PROBE_FILE_SIZE = 16 << 20
 
 running = set()
+basin_arguments = []  # What each Basin is started with besides: --basin-args.
 
 
 class Failure(Exception):
@@ -52,10 +54,15 @@ class Connection:
             data = str(word).encode()
             request += b"$%d\r\n%s\r\n" % (len(data), data)
         self.socket.sendall(request)
+        return self.reply()
+
+    def reply(self):
         line = self.file.readline()
         if not line:
             raise ConnectionError("end of stream")
         kind, text = line[:1], line[1:].strip().decode()
+        if kind == b"*" and int(text) >= 0:
+            return [self.reply() for _ in range(int(text))]
         if kind == b"$" and int(text) >= 0:
             return self.file.read(int(text) + 2)[:-2].decode()
         return "-" + text if kind == b"-" else text
@@ -66,10 +73,11 @@ class Connection:
 
 
 class Server:
-    """kind: basin or redis. durability: always, everysec, no (written, never synced) or off."""
+    """kind: basin or redis. durability: always, everysec, no (written, never synced) or off.
+    more: further words of the command line, which may be changed between two starts."""
 
-    def __init__(self, kind, durability, directory, workers=None):
-        self.kind, self.durability, self.workers = kind, durability, workers
+    def __init__(self, kind, durability, directory, workers=None, more=()):
+        self.kind, self.durability, self.workers, self.more = kind, durability, workers, more
         self.directory = pathlib.Path(directory)
         self.process = None
         self.port = None
@@ -85,7 +93,9 @@ class Server:
                  "--logfile", str(self.directory / "server.log")]
         if self.workers and self.kind == "basin":
             words += ["--workers", str(self.workers)]
-        return words
+        if self.kind == "basin":
+            words += basin_arguments
+        return words + [str(word) for word in self.more]
 
     def start(self):
         """Gives the seconds until the server answers."""
@@ -138,6 +148,16 @@ class Server:
         with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * mmap.PAGESIZE
 
+    def stop(self):
+        """A clean stop."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired as error:
+            raise Failure(f"{self.kind} did not stop: {self.log_tail()}") from error
+        self.process = None
+        running.discard(self)
+
     def kill(self):
         if self.process is not None:
             self.process.send_signal(signal.SIGKILL)
@@ -150,13 +170,20 @@ class Server:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def load_run(server, roles, *, size=100, keys=100000, seconds=2.0, warmup=0.3, fill=0, seed=0):
-    """roles: (command, clients, pipeline). Gives the object that bench/load prints."""
-    words = [str(LOAD), "--json", "--port", str(server.port), "--pid", str(server.process.pid),
-             "--value-size", str(size), "--keys", str(keys), "--seconds", str(seconds),
-             "--warmup", str(warmup), "--fill", str(fill), "--seed", str(seed)]
+def load_words(server, roles, *, size=100, keys=100000, seconds=2.0, warmup=0.3, fill=0, seed=0,
+               first_key=0, zipf=0.0):
+    """The command line of bench/load. roles: (command, clients, pipeline)."""
+    words = [LOAD, "--json", "--port", server.port, "--pid", server.process.pid,
+             "--value-size", size, "--keys", keys, "--first-key", first_key, "--zipf", zipf,
+             "--seconds", seconds, "--warmup", warmup, "--fill", fill, "--seed", seed]
     for role in roles:
         words += ["--role", ":".join(str(word) for word in role)]
+    return [str(word) for word in words]
+
+
+def load_run(server, roles, *, seconds=2.0, warmup=0.3, fill=0, **named):
+    """As load_words. Gives the object that bench/load prints."""
+    words = load_words(server, roles, seconds=seconds, warmup=warmup, fill=fill, **named)
     done = subprocess.run(words, capture_output=True, text=True, check=False,
                           timeout=None if fill else seconds + warmup + 60)
     if done.returncode != 0:

@@ -1,6 +1,7 @@
 """report: results → Markdown tables, results.json, and plots through gnuplot."""
 import json
 import pathlib
+import shlex
 import shutil
 import subprocess
 
@@ -9,18 +10,24 @@ BUSY_MAX = 0.1  # More than this used by others makes a case's figures doubtful.
 
 
 def number(value):
-    """Three digits that count: 0.85, 12.3, 456, 12,345, 1.23 M."""
+    """Three digits that count: 0.004, 0.85, 12.3, 456, 12,345, 1.23 M."""
     if value is None:
         return "–"
     if value >= 1e6:
         return f"{value / 1e6:.2f} M"
     if value >= 100:
         return f"{value:,.0f}"
+    if 0 < value < 0.1:
+        return f"{value:.3f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def quotient(over, under):
     return f"{over / under:.2f}" if under else "–"
+
+
+def met(order, figure, goal):
+    return {">=": figure >= goal, "<=": figure <= goal, "=": None}[order]
 
 
 def check_text(check):
@@ -95,11 +102,12 @@ def disk_rows(results):
 
 def head_lines(results, kind):
     machine, options = results["machine"], results["options"]
+    arguments = f" Basin with `{shlex.join(options.basin_args)}`." if options.basin_args else ""
     title = "Goals and figures" if kind == "targets" else "Basin beside redis-server"
     return [f"# {title}", "",
             f"{machine['time']}, {machine['processor']}, {machine['cores']} cores, Linux "
             f"{machine['kernel']}. {machine['basin']} ({machine['commit']}); "
-            f"{machine['redis']}.", "",
+            f"{machine['redis']}." + arguments, "",
             f"Medians of {options.rounds} interleaved rounds of {options.seconds:g} s; generator "
             "and server share the cores; pairs are Basin / Redis. How: bench/README.md.",
             ""]

@@ -33,7 +33,6 @@ static enum status run_round(struct settler *settler)
 {
     struct basin *basin = settler->basin;
     struct round round;
-    atomic_store(&basin->settle_asked, false);
     atomic_store(&basin->settle_forced, false);
     atomic_store(&basin->settle_at, 0);
     enum status status = round_run(&round, basin, &settler->stop);
@@ -112,6 +111,9 @@ static void *run(void *arg)
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += LOOK_S;
+        /* Whoever asked during the round was heard by nobody; who finds a round due from now on asks
+         * again. */
+        atomic_store(&settler->basin->settle_asked, false);
         if (!atomic_load(&settler->stop) && !due(settler->basin)) {
             pthread_cond_timedwait(&settler->kicked, &settler->mutex, &until);
         }

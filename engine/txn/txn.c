@@ -262,6 +262,7 @@ static void plan_again(struct txn *txn)
         struct txn_key *key = &txn->keys[i];
         key_place(txn, key);
         key->failed = ST_OK;
+        key->row_known = false;
         status_ignore(txn_add_shard(txn, key->shard->index), "it cannot fail");
     }
 }
@@ -293,7 +294,6 @@ static void run_begins(struct txn *txn)
     for (size_t i = 0; i < txn->key_count; i++) {
         txn->keys[i].version = 0;
         txn->keys[i].touched = false;
-        txn->keys[i].row_known = false;
     }
 }
 

@@ -144,6 +144,13 @@ enum status txn_read(struct txn *txn, unsigned number, struct value *value_out)
     return ST_OK;
 }
 
+/* No entry: the row, if it was fetched, is the newest that there is. */
+static bool row_stands(const struct txn *txn, const struct txn_key *key)
+{
+    return key->row_known &&
+           key->row_version == txn->basin->stacks[hash_partition(key->place.hash)].version;
+}
+
 /* What the index says of a key that memory does not know. *said_out false: its value must be read,
  * as its fields expire too. ST_WAIT: nobody has looked there yet. */
 static enum status row_look(struct txn *txn, struct txn_key *key, struct key_facts *facts_out,
@@ -158,10 +165,11 @@ static enum status row_look(struct txn *txn, struct txn_key *key, struct key_fac
     if (key->failed != ST_OK) {
         return key->failed;
     }
-    if (!key->row_known && !txn->changed) {
+    bool known = row_stands(txn, key);
+    if (!known && !txn->changed) {
         return miss(txn, key, false);
     }
-    *said_out = key->row_known && !(row->found && row->wakes);
+    *said_out = known && !(row->found && row->wakes);
     if (*said_out && row->found &&
         (row->expiry_ms == EXPIRY_NONE || row->expiry_ms > (int64_t)txn->now_ms)) {
         *facts_out = (struct key_facts){row->type, row->expiry_ms};
@@ -262,7 +270,7 @@ enum status txn_store(struct txn *txn, struct txn_key *key, const struct value *
                       int64_t expiry_ms)
 {
     struct entry *entry = txn_entry(txn, key);
-    bool nowhere = entry != NULL || (key->row_known && !key->row.found);
+    bool nowhere = entry != NULL || (row_stands(txn, key) && !key->row.found);
     key->place.origin = nowhere ? 0 : load_origin(txn->basin, key->place.hash);
     enum status status = shard_store(key->shard, &key->place, entry, value, expiry_ms, &key->entry);
     if (status == ST_OK) {

@@ -259,6 +259,7 @@ static void take(struct txn *txn, const struct fetch_wait *wait)
     } else if (key != NULL) {
         key->loaded = true;
         key->row_known = fetch->row_only;
+        key->row_version = fetch->version;
         key->row = (struct txn_row){fetch->loaded.found, fetch->loaded.wakes, fetch->loaded.type,
                                     fetch->loaded.expiry_ms};
     }

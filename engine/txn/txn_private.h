@@ -39,16 +39,17 @@ struct txn_row {
 struct txn_key {
     struct shard_key place;
     struct shard *shard;
-    struct entry *entry; /* Valid while place.table->version == version. */
-    uint64_t version;    /* 0: never looked up. */
-    bool missed;         /* Is not in memory and perhaps on disk: noted, to be fetched: */
-    bool value_wanted;   /* with its value, not its row alone. */
-    bool row_known;      /* The row has been fetched, in this run: */
-    struct txn_row row;  /* it counts while there is no entry. */
-    bool counted;        /* As a hit or a miss. */
-    bool touched;        /* Marked as used by this run. */
-    bool loaded;         /* It, or parts of its value, were brought from disk for this txn. */
-    enum status failed;  /* What became of loading it, unless ST_OK. */
+    struct entry *entry;  /* Valid while place.table->version == version. */
+    uint64_t version;     /* 0: never looked up. */
+    bool missed;          /* Is not in memory and perhaps on disk: noted, to be fetched: */
+    bool value_wanted;    /* with its value, not its row alone. */
+    bool row_known;       /* The row has been fetched: */
+    uint32_t row_version; /* it counts while the stack is this one and there is no entry. */
+    struct txn_row row;
+    bool counted;       /* As a hit or a miss. */
+    bool touched;       /* Marked as used by this run. */
+    bool loaded;        /* It, or parts of its value, were brought from disk for this txn. */
+    enum status failed; /* What became of loading it, unless ST_OK. */
 };
 
 /* An effect made by this txn: where its record ends, and what must learn its LSN. */

@@ -10,9 +10,24 @@
 
 #define GROUP_MAX 6
 
-enum verb { SET, SET_KEEP, DELETE, APPEND, WRITE, EXPIRE, RENAME, COPY, READ, VERBS };
-static const char *const verb_names[VERBS] = {"set",    "set keepttl", "delete", "append", "write",
-                                              "expire", "rename",      "copy",   "read"};
+enum verb {
+    SET,
+    SET_KEEP,
+    SET_NEW,
+    DELETE,
+    DELETE_SEEN,
+    APPEND,
+    WRITE,
+    EXPIRE,
+    RENAME,
+    COPY,
+    READ,
+    LOOK,
+    VERBS
+};
+static const char *const verb_names[VERBS] = {"set",    "set keepttl", "set nx", "delete",
+                                              "del",    "append",      "write",  "expire",
+                                              "rename", "copy",        "read",   "look"};
 
 struct action {
     enum verb verb;
@@ -79,9 +94,11 @@ static int64_t expiry_draw(struct world *world)
 static void action_draw(struct group *group, struct action *action, char *text)
 {
     struct world *world = group->world;
-    static const enum verb drawn[] = {SET,   SET,    SET,    SET,  SET_KEEP, DELETE, DELETE, APPEND,
-                                      WRITE, EXPIRE, RENAME, COPY, READ,     READ,   READ,   READ};
-    *action = (struct action){.verb = drawn[world_below(world, 16)]};
+    static const enum verb drawn[] = {SET,         SET,         SET,    SET,   SET_KEEP, SET_NEW,
+                                      DELETE,      DELETE_SEEN, APPEND, WRITE, EXPIRE,   RENAME,
+                                      DELETE_SEEN, COPY,        READ,   READ,  READ,     LOOK};
+    size_t verbs = sizeof(drawn) / sizeof(drawn[0]);
+    *action = (struct action){.verb = drawn[world_below(world, verbs)]};
     action->database = (unsigned)world_below(world, STATE_DATABASES);
     action->key = key_draw(world);
     action->to_database =
@@ -122,9 +139,14 @@ static void group_draw(struct group *group, unsigned count)
 /* -- The store's side ---------------------------------------------------------------------------
  */
 
+static bool looks_first(enum verb verb)
+{
+    return verb == LOOK || verb == DELETE_SEEN || verb == SET_NEW;
+}
+
 static bool reads_first(enum verb verb)
 {
-    return verb != SET && verb != DELETE;
+    return verb != SET && verb != DELETE && !looks_first(verb);
 }
 
 /* The key must be as the state says. */
@@ -147,6 +169,34 @@ static enum status action_read(struct group *group, struct txn *txn, unsigned nu
     return status;
 }
 
+/* What is told without the value must be as the state says. */
+static enum status action_look(struct group *group, struct txn *txn, const struct action *action)
+{
+    struct world *world = group->world;
+    const struct cell *cell = state_cell(&world->state, action->database, action->key);
+    bool there = cell_live(cell, world->now_ms);
+    struct key_facts facts;
+    enum status status = txn_look(txn, action->number, &facts);
+    if (status == ST_OK && (facts.type != (there ? cell->type : VALUE_NONE) ||
+                            (there && facts.expiry_ms != cell->expiry_ms))) {
+        world_fail(world, "a look at key %zu of %u tells type %u, expiry %lld", action->key,
+                   action->database, facts.type, (long long)facts.expiry_ms);
+    }
+    return status;
+}
+
+static enum status action_delete_seen(struct group *group, struct txn *txn,
+                                      const struct action *action, bool there)
+{
+    bool existed = !there;
+    enum status status = txn_delete(txn, action->number, &existed);
+    if (status == ST_OK && existed != there) {
+        world_fail(group->world, "deleting key %zu of %u says that it was%s there", action->key,
+                   action->database, existed ? "" : " not");
+    }
+    return status;
+}
+
 static enum status action_do(struct group *group, struct txn *txn, const struct action *action)
 {
     struct world *world = group->world;
@@ -157,8 +207,12 @@ static enum status action_do(struct group *group, struct txn *txn, const struct 
         return txn_text_set(txn, action->number, action->text, action->expiry_ms);
     case SET_KEEP:
         return txn_text_set(txn, action->number, action->text, BASIN_KEEP_EXPIRY);
+    case SET_NEW:
+        return there ? ST_OK : txn_text_set(txn, action->number, action->text, action->expiry_ms);
     case DELETE:
         return txn_delete(txn, action->number, NULL);
+    case DELETE_SEEN:
+        return action_delete_seen(group, txn, action, there);
     case APPEND:
     case WRITE:
         return txn_text_write(txn, action->number, action->offset, action->text);
@@ -181,6 +235,8 @@ static enum status group_run(struct txn *txn, void *ctx)
         const struct action *action = &group->actions[i];
         if (reads_first(action->verb)) {
             status = action_read(group, txn, action->number, action->database, action->key);
+        } else if (looks_first(action->verb)) {
+            status = action_look(group, txn, action);
         }
         if (status == ST_OK && two_keys(action)) {
             status =
@@ -266,6 +322,11 @@ static void action_apply(struct world *world, const struct action *action)
     case SET:
         put(world, action, action->expiry_ms, action->text);
         return;
+    case SET_NEW:
+        if (!there) {
+            put(world, action, action->expiry_ms, action->text);
+        }
+        return;
     case SET_KEEP:
         put(world, action, there ? cell->expiry_ms : BASIN_NO_EXPIRY, action->text);
         return;
@@ -282,6 +343,7 @@ static void action_apply(struct world *world, const struct action *action)
         }
         return;
     case DELETE:
+    case DELETE_SEEN:
         if (there) { /* Of one that has expired the store perhaps has nothing to do. */
             state_remove(state, action->database, action->key);
         }
