@@ -277,6 +277,7 @@ static void chores_end(struct basin *basin)
 static void basin_release(struct basin *basin)
 {
     chores_end(basin);
+    pace_deinit(&basin->pace);
     wlog_close(basin->log);
     for (unsigned p = 0; p < PARTITION_COUNT; p++) {
         stack_deinit(&basin->stacks[p]);
@@ -323,6 +324,7 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
     }
     pthread_mutex_init(&basin->waiting_mutex, NULL);
     pthread_mutex_init(&basin->manifest_mutex, NULL);
+    pace_init(&basin->pace);
     fetch_buckets_init(basin->fetches);
     inventory_init(&basin->inventory);
     strata_init(&basin->strata, 0);
@@ -374,6 +376,9 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
     if (status == ST_OK && basin->settles) {
         basin->forgets = options->simulate_misses;
         status = loader_new(basin, options->io == NULL ? LOADER_THREADS : 0, &basin->loader);
+    }
+    if (status == ST_OK && basin->settles && options->io == NULL) {
+        status = pace_start(basin);
     }
     if (status == ST_OK && basin->settles) {
         status = settler_new(basin, options->io == NULL, &basin->settler);

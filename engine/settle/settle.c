@@ -35,7 +35,11 @@ static enum status run_round(struct settler *settler)
     struct round round;
     atomic_store(&basin->settle_forced, false);
     atomic_store(&basin->settle_at, 0);
+    uint64_t start_us = io_now_us(basin->io);
+    uint64_t start_lsn = atomic_load(&basin->settled_lsn);
     enum status status = round_run(&round, basin, &settler->stop);
+    pace_learn(&basin->pace, atomic_load(&basin->settled_lsn) - start_lsn,
+               io_now_us(basin->io) - start_us);
     atomic_store(&basin->settle_at, PARTITION_COUNT);
     if (status != ST_OK) {
         log_line(LOG_WARNING,
@@ -111,8 +115,8 @@ static void *run(void *arg)
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += LOOK_S;
-        /* Whoever asked during the round was heard by nobody; who finds a round due from now on asks
-         * again. */
+        /* Whoever asked during the round was heard by nobody; who finds a round due from now on
+         * asks again. */
         atomic_store(&settler->basin->settle_asked, false);
         if (!atomic_load(&settler->stop) && !due(settler->basin)) {
             pthread_cond_timedwait(&settler->kicked, &settler->mutex, &until);

@@ -13,6 +13,7 @@
 #include "engine/shard/shard.h"
 #include "engine/strata/strata.h"
 #include "engine/txn/inventory.h"
+#include "engine/txn/pace.h"
 
 struct fetch;
 struct loader;
@@ -67,7 +68,9 @@ struct basin {
 
     /* Txns that wait for log space (W5, ST_FULL healing). */
     pthread_mutex_t waiting_mutex;
-    struct txn *waiting_first;
+    struct txn *waiting_first, *waiting_last; /* In the order in which they came. */
+    _Atomic unsigned waiting_count;
+    struct pace pace;
 
     struct strata strata;
     struct stack stacks[PARTITION_COUNT]; /* Each guarded by its partition's shard. */
@@ -140,6 +143,8 @@ void store_wake_waiting(struct basin *basin);
 /* Room for `size` bytes of effects, as wlog_reserve grants it; ST_WAIT too while too much of the
  * log waits to be settled, and then ST_FULL or ST_IO if settling cannot go on. */
 enum status store_reserve(struct basin *basin, uint64_t size);
+/* How far settling is behind: below 0 nobody is slowed, at 1 all must wait. See pace.h. */
+double store_excess(const struct basin *basin);
 
 /* Lets what is on disk leave memory until there is little enough of it, for about budget_us.
  * ST_BUSY: there still is too much. */

@@ -82,6 +82,7 @@ void txn_begin(struct txn *txn, uint64_t now_ms, uint64_t seed)
     txn->shard_count = 0;
     txn->base_reserved = 0;
     txn->resolved = false;
+    txn->granted = false;
     txn->load_status = ST_OK;
     txn->waiting = TXN_RUNNING;
 }

@@ -90,7 +90,8 @@ struct txn {
 
     uint64_t base_reserved; /* Asked for before the first lock: asked for again at each retry. */
     uint64_t reserved;      /* Held in the log. */
-    uint64_t last_shortage; /* What the log had no room for when it answered ST_WAIT. */
+    uint64_t last_shortage; /* What it asked for when it had to wait. */
+    bool granted;           /* Need not wait for the pace (any more). */
 
     struct buf records;
     struct txn_outside *outside;
@@ -172,6 +173,8 @@ enum status txn_reservation_grow(struct txn *txn, uint64_t more);
 void txn_reservation_drop(struct txn *txn);
 /* Has it woken when there may be room for what it was refused. */
 void txn_wait_for_log(struct txn *txn);
+/* Takes the txn off the list of those that wait; false: it was not there. Under waiting_mutex. */
+bool txn_waiting_remove(struct txn *txn);
 
 /* -- txn_miss.c ------------------------------------------------------------------------------- */
 
