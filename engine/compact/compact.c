@@ -1,6 +1,7 @@
 #include "engine/compact/compact.h"
 
 #include "engine/base/log.h"
+#include "engine/base/thread.h"
 #include "engine/compact/range.h"
 
 #include <stdlib.h>
@@ -334,6 +335,7 @@ void compact_tick(struct basin *basin)
 static void *run(void *arg)
 {
     struct compactor *compactor = arg;
+    thread_background();
     while (!atomic_load(&compactor->stop)) {
         compact_tick(compactor->basin);
         pthread_mutex_lock(&compactor->mutex);

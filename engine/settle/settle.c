@@ -1,6 +1,7 @@
 #include "engine/settle/settle.h"
 
 #include "engine/base/log.h"
+#include "engine/base/thread.h"
 #include "engine/settle/round.h"
 
 #include <stdlib.h>
@@ -109,6 +110,7 @@ uint64_t settle_ask(struct basin *basin)
 static void *run(void *arg)
 {
     struct settler *settler = arg;
+    thread_background();
     while (!atomic_load(&settler->stop) && !settler->dead) {
         settle_tick(settler->basin);
         pthread_mutex_lock(&settler->mutex);

@@ -25,8 +25,8 @@ struct basin;
 
 struct pace {
     _Atomic bool on;
-    _Atomic int64_t room;   /* Bytes that may be written at once. */
-    _Atomic uint64_t drain; /* Bytes of log that rounds settle in a second. */
+    _Atomic int64_t room;    /* Bytes that may be written at once. */
+    _Atomic uint64_t drain;  /* Bytes of log that rounds settle in a second. */
     _Atomic uint64_t slowed; /* Writes that had to wait, since the start. */
     bool runs, stop;
     pthread_t thread;

@@ -35,8 +35,7 @@ static double log_excess(uint64_t unsettled, uint64_t settle_log)
 
 static uint64_t unsettled_of(const struct basin *basin)
 {
-    return wlog_end(basin->log) -
-           atomic_load_explicit(&basin->settled_lsn, memory_order_relaxed);
+    return wlog_end(basin->log) - atomic_load_explicit(&basin->settled_lsn, memory_order_relaxed);
 }
 
 double store_excess(const struct basin *basin)
