@@ -114,6 +114,11 @@ static enum status dir_make(struct io *io, const char *path)
     return ST_OK;
 }
 
+static enum status dir_remove(struct io *io, const char *path)
+{
+    return ST_OK;
+}
+
 static enum status dir_sync(struct io *io, const char *path)
 {
     return ST_OK;
@@ -169,6 +174,7 @@ static const struct io_ops ops = {
     .link = link_file,
     .unlink = unlink_file,
     .dir_make = dir_make,
+    .dir_remove = dir_remove,
     .dir_sync = dir_sync,
     .dir_list = dir_list,
     .queue_open = queue_open,

@@ -1,5 +1,6 @@
 #include "engine/basin.h"
 
+#include "engine/backup/backup.h"
 #include "engine/base/check.h"
 #include "engine/base/log.h"
 #include "engine/compact/compact.h"
@@ -80,23 +81,6 @@ static enum status directory_take(struct basin *basin)
     return status;
 }
 
-/* A new store's own name must survive a power cut too, and that lies in the directory above. */
-static enum status parent_sync(struct basin *basin)
-{
-    char path[4096];
-    snprintf(path, sizeof(path), "%s", basin->dir);
-    size_t size = strlen(path);
-    while (size > 1 && path[size - 1] == '/') {
-        path[--size] = 0;
-    }
-    char *slash = strrchr(path, '/');
-    if (slash == NULL) {
-        return io_dir_sync(basin->io, strcmp(path, ".") == 0 ? ".." : ".");
-    }
-    slash[slash == path ? 1 : 0] = 0;
-    return io_dir_sync(basin->io, path);
-}
-
 static enum status manifest_open(struct basin *basin, unsigned shards)
 {
     struct manifest *manifest = &basin->manifest;
@@ -107,7 +91,8 @@ static enum status manifest_open(struct basin *basin, unsigned shards)
     if (status == ST_ABSENT) {
         status = manifest_init(manifest, basin->io, shards);
         if (status == ST_OK) {
-            status = parent_sync(basin);
+            /* A new store's own name must survive a power cut too. */
+            status = io_parent_sync(basin->io, basin->dir);
         }
     }
     if (status == ST_OK && manifest->shard_count != shards) {
@@ -266,9 +251,11 @@ static enum status log_open(struct basin *basin, const struct basin_options *opt
 /* Errands first: they ask the two others for rounds and passes. */
 static void chores_end(struct basin *basin)
 {
+    backup_free(basin->backup);
     loader_free(basin->loader);
     compactor_free(basin->compactor);
     settler_free(basin->settler);
+    basin->backup = NULL;
     basin->loader = NULL;
     basin->compactor = NULL;
     basin->settler = NULL;
@@ -385,6 +372,9 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
     }
     if (status == ST_OK && basin->settles) {
         status = compactor_new(basin, options->io == NULL, &basin->compactor);
+    }
+    if (status == ST_OK && !basin->memory_only) {
+        status = backup_new(basin, options->io == NULL, &basin->backup);
     }
     if (status != ST_OK) {
         basin_release(basin);
@@ -909,6 +899,7 @@ void basin_get_stats(struct basin *basin, struct basin_stats *stats_out)
         stats_out->end_lsn = wlog_end(basin->log);
         inventory_read(basin, stats_out);
         storage_stats(basin, &stats_out->storage);
+        backup_read(basin, &stats_out->backup);
     }
 }
 

@@ -115,6 +115,17 @@ uint64_t basin_settle_ask(struct basin *basin);
 enum status basin_settle_asked(const struct basin *basin, uint64_t asked);
 uint64_t basin_compact_ask(struct basin *basin);
 enum status basin_compact_asked(const struct basin *basin, uint64_t asked);
+/* Makes a copy of the store in `dir`, which is empty or made (the one above is there), while others
+ * work on it: as it is at one moment during the call. All that had been appended before is in it,
+ * of each group all or nothing, and the copy is durable when the call returns ST_OK: basin_open
+ * takes it. Blocks. What fails leaves nothing behind, or a directory that basin_open refuses;
+ * *fault_out (may be NULL) then says what failed, lent forever. ST_BUSY: another is under way.
+ * ST_INVALID: a store in memory only, or the directory cannot serve. See engine/backup/backup.h. */
+enum status basin_backup(struct basin *basin, const char *dir, const char **fault_out);
+/* The same for threads that may not block, as above. dir is borrowed. */
+enum status basin_backup_ask(struct basin *basin, const char *dir, uint64_t *asked_out,
+                             const char **fault_out);
+enum status basin_backup_asked(const struct basin *basin, uint64_t asked, const char **fault_out);
 /* Clean entries leave memory: each with a chance of one in `odds` (1: all that can). Gives how many
  * did. Locks each shard for a while: for tests, and for whoever knows that memory is needed. */
 uint64_t basin_forget(struct basin *basin, uint64_t odds, uint64_t seed);
@@ -169,6 +180,16 @@ struct basin_storage {
     uint64_t unresolved;  /* Keys of which it is not known yet whether they were there before. */
     uint64_t hits_loaded; /* Of basin_stats.hits, those for which something was loaded. */
 };
+/* The backup under way, or else the last one; and how the last one ended. */
+struct basin_backup {
+    bool running;
+    uint64_t lsn;                        /* The moment that it shows; 0: there was none yet. */
+    uint64_t strata, strata_done;        /* How many belong to it, and how many it has. */
+    uint64_t linked_bytes, copied_bytes; /* Of strata that got a second name; of all others and of
+                                            the log. */
+    uint64_t made, failed;               /* Since the start. */
+    enum status status;                  /* Of the last that has ended; ST_OK too if none has. */
+};
 struct basin_stats {
     uint64_t keys, volatile_keys, expired_keys, hits, misses, evicted_keys;
     /* See basin_set_memory; held: as the system gave it; fixed, beside: their parts in it. */
@@ -184,6 +205,7 @@ struct basin_stats {
     const char *road; /* "io_uring", "plain"; lent forever. */
     struct wlog_stats log;
     struct basin_storage storage;
+    struct basin_backup backup;
 };
 void basin_get_stats(struct basin *basin, struct basin_stats *stats_out);
 void basin_reset_stats(struct basin *basin);

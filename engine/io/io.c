@@ -4,6 +4,7 @@
 #include "engine/io/posix.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
@@ -48,8 +49,9 @@ static enum status random_bytes(struct io *io, void *data, size_t size)
     .file_prepare = posix_file_prepare, .file_truncate = posix_file_truncate,                      \
     .file_punch = posix_file_punch, .file_alignment = posix_file_alignment,                        \
     .file_lock = posix_file_lock, .rename = posix_rename, .link = posix_link,                      \
-    .unlink = posix_unlink, .dir_make = posix_dir_make, .dir_sync = posix_dir_sync,                \
-    .dir_list = posix_dir_list, .now_us = now_us, .wall_ms = wall_ms, .random = random_bytes
+    .unlink = posix_unlink, .dir_make = posix_dir_make, .dir_remove = posix_dir_remove,            \
+    .dir_sync = posix_dir_sync, .dir_list = posix_dir_list, .now_us = now_us, .wall_ms = wall_ms,  \
+    .random = random_bytes
 
 static const struct io_ops uring_ops = {
     SHARED_OPS,
@@ -72,6 +74,22 @@ static const struct io_ops plain_ops = {
     .queue_reap = plain_queue_reap,
     .queue_fd = plain_queue_fd,
 };
+
+enum status io_parent_sync(struct io *io, const char *path)
+{
+    char above[4096];
+    snprintf(above, sizeof(above), "%s", path);
+    size_t size = strlen(above);
+    while (size > 1 && above[size - 1] == '/') {
+        above[--size] = 0;
+    }
+    char *slash = strrchr(above, '/');
+    if (slash == NULL) {
+        return io_dir_sync(io, strcmp(above, ".") == 0 ? ".." : ".");
+    }
+    slash[slash == above ? 1 : 0] = 0;
+    return io_dir_sync(io, above);
+}
 
 enum status io_new(enum io_road road, struct io **io_out)
 {

@@ -89,6 +89,7 @@ struct io_ops {
     enum status (*link)(struct io *io, const char *from, const char *to, bool *linked_out);
     enum status (*unlink)(struct io *io, const char *path);
     enum status (*dir_make)(struct io *io, const char *path);
+    enum status (*dir_remove)(struct io *io, const char *path);
     enum status (*dir_sync)(struct io *io, const char *path);
     enum status (*dir_list)(struct io *io, const char *path, struct io_name **names_out,
                             size_t *count_out);
@@ -163,8 +164,9 @@ static inline enum status io_file_truncate(struct io_file *file, uint64_t size)
 }
 /* Gives the space of a range back; size > 0, any alignment, any mode that writes. The size of the
  * file stays. Where the file system knows how, reads of the range give zeros from then on, which is
- * not durable before io_file_sync; elsewhere nothing happens, and that is ST_OK too. After a
- * failure any part of it may be zeros. */
+ * not durable before io_file_sync; elsewhere nothing happens, and that is ST_OK too: so it is with
+ * a file that has several names (io_link), whose bytes are not this one's alone. After a failure
+ * any part of it may be zeros. */
 static inline enum status io_file_punch(struct io_file *file, uint64_t offset, uint64_t size)
 {
     return file->io->ops->file_punch(file, offset, size);
@@ -210,10 +212,17 @@ static inline enum status io_dir_make(struct io *io, const char *path)
 {
     return io->ops->dir_make(io, path);
 }
+/* One that is empty. ST_ABSENT: it is not there; ST_IO also: it is not empty, or no directory. */
+static inline enum status io_dir_remove(struct io *io, const char *path)
+{
+    return io->ops->dir_remove(io, path);
+}
 static inline enum status io_dir_sync(struct io *io, const char *path)
 {
     return io->ops->dir_sync(io, path);
 }
+/* Syncs the directory that the path's last name is in: a new directory's own name, say. */
+enum status io_parent_sync(struct io *io, const char *path);
 /* Gives the names in it but "." and "..", in no order; free(names_out). */
 static inline enum status io_dir_list(struct io *io, const char *path, struct io_name **names_out,
                                       size_t *count_out)

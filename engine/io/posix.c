@@ -345,8 +345,15 @@ enum status posix_file_truncate(struct io_file *io_file, uint64_t size)
 enum status posix_file_punch(struct io_file *io_file, uint64_t offset, uint64_t size)
 {
     struct posix_file *file = posix_file_of(io_file);
+    struct stat found;
     int result;
     CHECK(file->writable && size > 0);
+    if (fstat(file->fd, &found) != 0) {
+        return posix_failed("stat", file->path, -1, errno);
+    }
+    if (found.st_nlink > 1) {
+        return ST_OK;
+    }
     do {
         result = fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
                            (off_t)size);

@@ -74,6 +74,7 @@ enum status posix_rename(struct io *io, const char *from, const char *to);
 enum status posix_link(struct io *io, const char *from, const char *to, bool *linked_out);
 enum status posix_unlink(struct io *io, const char *path);
 enum status posix_dir_make(struct io *io, const char *path);
+enum status posix_dir_remove(struct io *io, const char *path);
 enum status posix_dir_sync(struct io *io, const char *path);
 enum status posix_dir_list(struct io *io, const char *path, struct io_name **names_out,
                            size_t *count_out);

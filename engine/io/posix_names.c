@@ -45,6 +45,12 @@ enum status posix_dir_make(struct io *io, const char *path)
     return posix_failed("make directory", path, -1, error);
 }
 
+enum status posix_dir_remove(struct io *io, const char *path)
+{
+    (void)io;
+    return rmdir(path) == 0 ? ST_OK : posix_failed("remove directory", path, -1, errno);
+}
+
 enum status posix_dir_sync(struct io *io, const char *path)
 {
     (void)io;

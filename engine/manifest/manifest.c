@@ -468,13 +468,38 @@ static void path_of(char *path, size_t size, const char *dir, const char *name)
     snprintf(path, size, "%s/%s", dir, name);
 }
 
+/* Before anything else: without it a directory that lacks its manifest would become a new store. */
+static enum status finished_check(struct io *io, const char *dir)
+{
+    char path[4096];
+    path_of(path, sizeof(path), dir, MANIFEST_UNFINISHED);
+    struct io_file *file = NULL;
+    enum status status = io_file_open(io, path, IO_READ, &file);
+    if (status == ST_ABSENT) {
+        return ST_OK;
+    }
+    if (status == ST_OK) {
+        io_file_close(file);
+        log_line(LOG_WARNING,
+                 "%s is there: this directory holds a backup that was not finished, and is no "
+                 "store. Remove the directory, and make the backup again.",
+                 path);
+        status = ST_CORRUPT;
+    }
+    return status;
+}
+
 enum status manifest_load(struct manifest *manifest, struct io *io, const char *dir)
 {
     memset(manifest, 0, sizeof(*manifest));
+    enum status status = finished_check(io, dir);
+    if (status != ST_OK) {
+        return status;
+    }
     char path[4096];
     path_of(path, sizeof(path), dir, FILE_NAME);
     struct io_file *file = NULL;
-    enum status status = io_file_open(io, path, IO_READ, &file);
+    status = io_file_open(io, path, IO_READ, &file);
     if (status != ST_OK) {
         return status;
     }

@@ -13,6 +13,9 @@
 
 #define MANIFEST_VERSION 2
 #define MANIFEST_DATABASES 16
+/* While a directory holds a file of this name it is no store, whatever else is in it: somebody was
+ * making one there and did not come to the end (engine/backup/backup_copy.h). */
+#define MANIFEST_UNFINISHED "UNFINISHED"
 
 /* A file of the store (engine/strata/stratum.h). */
 struct manifest_stratum {
@@ -67,7 +70,8 @@ void manifest_deinit(struct manifest *manifest);
  * puts it in the place of the first only then. ST_NOMEM: copy_out is empty. */
 enum status manifest_copy(const struct manifest *manifest, struct manifest *copy_out);
 
-/* ST_ABSENT: no store there yet. ST_CORRUPT: logged with path and remedy. */
+/* ST_ABSENT: no store there yet. ST_CORRUPT: logged with path and remedy; so is a directory that is
+ * unfinished. */
 enum status manifest_load(struct manifest *manifest, struct io *io, const char *dir);
 /* Durable when it returns ST_OK. */
 enum status manifest_save(const struct manifest *manifest, struct io *io, const char *dir);

@@ -103,6 +103,7 @@ void strata_bare(struct strata *strata, struct io *io, const char *dir, uint32_t
         old = strata->table[index];
         atomic_fetch_sub(&strata->memory, stratum_facts(old)->memory);
         strata->table[index] = bare;
+        stratum_succeed(old, bare);
         bare = NULL;
     }
     pthread_mutex_unlock(&strata->mutex);

@@ -203,6 +203,7 @@ static void last_unref(struct stratum *stratum)
     } else if (atomic_load_explicit(&stratum->run_doomed, memory_order_relaxed)) {
         run_punch(stratum);
     }
+    stratum_unref(stratum->successor);
     release(stratum);
 }
 
@@ -217,6 +218,13 @@ void stratum_unref(struct stratum *stratum)
     if (before == 1) {
         last_unref(stratum);
     }
+}
+
+void stratum_succeed(struct stratum *stratum, struct stratum *bare)
+{
+    CHECK(stratum->successor == NULL && bare != stratum);
+    stratum_ref(bare);
+    stratum->successor = bare;
 }
 
 void stratum_doom(struct stratum *stratum)

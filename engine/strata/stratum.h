@@ -100,6 +100,19 @@ void stratum_doom(struct stratum *stratum);
  * run and doom that once more. */
 void stratum_doom_run(struct stratum *stratum);
 
+/* `bare` is the same file, opened once more without its run, and takes this one's place. It is kept
+ * until the last reference to this one has gone: so the file has its name as long as anybody has a
+ * reference to either (who copies it finds it there), and a hole is punched in no file that was
+ * deleted. Once at most. */
+void stratum_succeed(struct stratum *stratum, struct stratum *bare);
+/* Puts the file into the directory `dir`/strata, which is there, under its own name: by a second
+ * name where the system has links, else by a copy, which is synced. bare: of the run nothing is
+ * copied. fn is called with the bytes of each step of a copy; another status than ST_OK ends it.
+ * What fails may leave a part of the file behind. */
+typedef enum status (*stratum_copy_fn)(void *ctx, uint64_t size);
+enum status stratum_copy(struct stratum *stratum, const char *dir, bool bare, stratum_copy_fn fn,
+                         void *ctx, bool *linked_out);
+
 /* Constant facts. */
 struct stratum_facts {
     uint32_t id;

@@ -4,6 +4,7 @@
  *     stratum_writer.c  a new file
  *     stratum.c         an open file: references, pages
  *     stratum_cursor.c  a walk over its rows
+ *     stratum_copy.c    the file in another directory too
  */
 #ifndef BASIN_ENGINE_STRATA_STRATUM_PRIVATE_H
 #define BASIN_ENGINE_STRATA_STRATUM_PRIVATE_H
@@ -66,6 +67,7 @@ struct stratum {
     unsigned char *filter;
     atomic_uint references;
     atomic_bool doomed, run_doomed;
+    struct stratum *successor; /* See stratum_succeed. */
     char path[];
 };
 

@@ -19,6 +19,7 @@ struct fetch;
 struct loader;
 struct settler;
 struct compactor;
+struct backup;
 
 /* Bytes by which a shard's memory may change before the total learns of it. */
 #define METER_SLACK 4096
@@ -78,6 +79,7 @@ struct basin {
     struct loader *loader;   /* NULL: nothing settles; */
     struct settler *settler; /* so are these two. */
     struct compactor *compactor;
+    struct backup *backup;             /* NULL: memory only */
     bool settles;                      /* There is a disk below memory. */
     uint64_t settle_log;               /* Bytes of log that a settle round lets come together. */
     _Atomic bool settle_forced;        /* Memory needs a round, however short the log is. */

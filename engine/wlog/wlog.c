@@ -166,6 +166,7 @@ enum status wlog_open(const struct wlog_options *options, const struct wlog_hist
     log->flushes_max = options->flushes_max > 0 ? options->flushes_max : 1;
     wlog_depth_init(&log->depth, log->flushes_max);
     log->unflushed_max = options->unflushed_max;
+    log->kept_lsn = UINT64_MAX;
     log->background = options->background;
     /* A quarter of a small segment, so that not too much of its end is wasted. */
     uint64_t quarter = log->segment_size / 4 & ~(uint64_t)(IO_ALIGNMENT_MAX - 1);

@@ -149,7 +149,8 @@ void wlog_set_waker(struct wlog *log, void (*wake)(void *ctx), void *ctx);
 void wlog_set_watcher(struct wlog *log, void (*moved)(void *ctx, uint64_t durable), void *ctx);
 
 /* Segments wholly below lsn, and durable, are no longer needed: recycled as prepared ones, or
- * removed, in the background. The manifest must name a trim_lsn of at least lsn durably before. */
+ * removed, in the background, unless they are kept (wlog_copy.h). The manifest must name a trim_lsn
+ * of at least lsn durably before. */
 void wlog_trim(struct wlog *log, uint64_t lsn);
 
 /* The background thread's work, once, for tests without it. */

@@ -8,6 +8,7 @@
  *     wlog_segment.c  segment files: prepare, rotate, name, recycle
  *     wlog_frame.c    the frame on disk
  *     wlog_replay.c   reading it all back
+ *     wlog_copy.c     a part of it in another directory too
  *
  * Lock order: files_mutex → sync_mutex → mutex. `mutex` is held for nanoseconds, never over a
  * system call or a copy of more than COPY_LOCKED_MAX bytes; the other two are held over I/O and are
@@ -160,6 +161,8 @@ struct wlog {
     uint64_t volatile_end; /* End of the last written frame that was not durable by itself. */
     struct wlog_segment *active;
     struct wlog_segment_list reading, prepared, retired;
+    uint64_t trim_asked; /* The log below it is not needed, but by who keeps it: */
+    uint64_t kept_lsn;   /* see wlog_keep; UINT64_MAX: nobody does. */
     enum status prepare_status;
     uint64_t prepare_tried_us;
     bool prepare_again; /* A reservation asks for a try now. */

@@ -592,6 +592,8 @@ void wlog_trim(struct wlog *log, uint64_t lsn)
     lsn = lsn < durable ? lsn : durable;
     pthread_mutex_lock(&log->mutex);
     bool any = false;
+    log->trim_asked = lsn > log->trim_asked ? lsn : log->trim_asked;
+    lsn = log->trim_asked < log->kept_lsn ? log->trim_asked : log->kept_lsn;
     while (log->reading.first != NULL && log->reading.first->end_lsn <= lsn) {
         wlog_list_push(&log->retired, wlog_list_pop(&log->reading));
         any = true;

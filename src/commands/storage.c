@@ -1,8 +1,9 @@
-/* What lies on disk and in the shards, and having it settled and merged: for operators and tests.
+/* What lies on disk and in the shards, having it settled and merged, and copied: for operators and
+ * tests.
  *
- * BASIN.SETTLE and BASIN.COMPACT only ask: the engine's own threads do the work. The call parks and
- * looks, again and again, whether it is done, so that a client that goes away leaves nobody
- * waiting. */
+ * BASIN.SETTLE, BASIN.COMPACT and BASIN.BACKUP only ask: the engine's own threads do the work. The
+ * call parks and looks, again and again, whether it is done, so that a client that goes away leaves
+ * nobody waiting. */
 #include "src/dispatch/call.h"
 #include "src/server.h"
 
@@ -125,9 +126,59 @@ static enum status compact(struct call *call)
     return answer(call, basin_compact_asked(basin, call->awaited));
 }
 
+/* ------------------------------------------------------------------------------------------
+ * BASIN.BACKUP.
+ */
+
+#define PATH_SIZE 4096
+
+static enum status backup_failed(struct call *call, enum status status, const char *fault)
+{
+    const char *more = "";
+    if (status == ST_FULL) {
+        more = ": disk full";
+    } else if (status == ST_IO || status == ST_CORRUPT) {
+        more = "; the server's log tells more";
+    }
+    resp_error_format(call->out, "ERR no backup was made: %s%s", fault, more);
+    return ST_OK;
+}
+
+static enum status backup(struct call *call)
+{
+    struct basin *basin = call->server->basin;
+    const char *fault = NULL;
+    enum status status = ST_OK;
+    if (call->retries == 0) {
+        char path[PATH_SIZE];
+        struct bytes dir = call->argv[1];
+        if (dir.size >= sizeof(path) || memchr(dir.data, 0, dir.size) != NULL) {
+            return backup_failed(call, ST_INVALID, "no directory can be called so");
+        }
+        memcpy(path, dir.data, dir.size);
+        path[dir.size] = '\0';
+        status = basin_backup_ask(basin, path, &call->awaited, &fault);
+    }
+    if (status == ST_OK) {
+        status = basin_backup_asked(basin, call->awaited, &fault);
+    }
+    bool ended = status != ST_OK && status != ST_WAIT;
+    return ended ? backup_failed(call, status, fault) : answer(call, status);
+}
+
 static const char *const figures_tips[] = {"nondeterministic_output", NULL};
 
 const struct command storage_commands[] = {
+    {.name = "basin.backup",
+     .handler = backup,
+     .arity = 2,
+     .flags = CMD_ADMIN | CMD_NOSCRIPT | CMD_NO_ASYNC_LOADING | CMD_NO_MULTI,
+     .categories = CAT_ADMIN | CAT_SLOW | CAT_DANGEROUS,
+     .group = "server",
+     .since = "0.1.0",
+     .complexity = "O(N) with N files on disk; with their bytes, on another file system",
+     .summary = "Copies the store as it is now to a directory, and waits until that is durable.",
+     .arguments = "directory"},
     {.name = "basin.compact",
      .handler = compact,
      .arity = 1,

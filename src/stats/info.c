@@ -501,6 +501,20 @@ static void storage_work(struct info *info, const struct basin_storage *storage)
     put_count(info, "storage_purged_keys", storage->purged_keys);
 }
 
+static void storage_backup(struct info *info, const struct basin_backup *backup)
+{
+    bool none = backup->made + backup->failed == 0;
+    put(info, "storage_backup_in_progress:%u\r\n", backup->running);
+    put_count(info, "storage_backup_lsn", backup->lsn);
+    put_count(info, "storage_backup_strata", backup->strata);
+    put_count(info, "storage_backup_strata_done", backup->strata_done);
+    put_count(info, "storage_backup_linked_bytes", backup->linked_bytes);
+    put_count(info, "storage_backup_copied_bytes", backup->copied_bytes);
+    put_count(info, "storage_backups_made", backup->made);
+    put_count(info, "storage_backups_failed", backup->failed);
+    put_text(info, "storage_backup_last_status", none ? "none" : status_name(backup->status));
+}
+
 static void storage_reads(struct info *info, const struct basin_stats *basin)
 {
     const struct basin_storage *storage = &basin->storage;
@@ -530,6 +544,7 @@ static void section_storage(struct info *info)
     put_text(info, "storage_settle_status", status_name(storage->settle_status));
     storage_bytes(info, storage);
     storage_work(info, storage);
+    storage_backup(info, &info->basin.backup);
     storage_reads(info, &info->basin);
 }
 

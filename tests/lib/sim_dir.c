@@ -89,6 +89,25 @@ enum status sim_dir_make(struct io *io, const char *path)
     return ST_OK;
 }
 
+enum status sim_dir_remove(struct io *io, const char *path)
+{
+    struct sim_disk *disk = sim_disk_of(io);
+    struct sim_path name = sim_path_of(path);
+    enum status status = sim_call_begin(disk, false);
+    if (status != ST_OK) {
+        return status;
+    }
+    struct sim_node *node = sim_names_find(&disk->store, &name);
+    if (node == NULL) {
+        return ST_ABSENT;
+    }
+    if (!node->is_dir || sim_names_has_any(&disk->store, &name)) {
+        return ST_IO;
+    }
+    sim_names_unlink(&disk->store, &name);
+    return ST_OK;
+}
+
 enum status sim_dir_sync(struct io *io, const char *path)
 {
     struct sim_disk *disk = sim_disk_of(io);

@@ -262,7 +262,8 @@ static enum status file_punch(struct io_file *io_file, uint64_t offset, uint64_t
     if (file->stale) {
         return ST_IO;
     }
-    struct bytes hole = sim_store_hole(file->node, offset, file->disk->poor ? 0 : size);
+    bool punches = !file->disk->poor && sim_names_count(&file->disk->store, file->node) < 2;
+    struct bytes hole = sim_store_hole(file->node, offset, punches ? size : 0);
     if (fate == ST_OK) {
         sim_store_write(&file->disk->store, file->node, offset, hole);
     } else {
@@ -334,6 +335,7 @@ static const struct io_ops sim_ops = {
     .link = sim_link,
     .unlink = sim_unlink,
     .dir_make = sim_dir_make,
+    .dir_remove = sim_dir_remove,
     .dir_sync = sim_dir_sync,
     .dir_list = sim_dir_list,
     .queue_open = sim_queue_open,

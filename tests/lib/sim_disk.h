@@ -8,9 +8,10 @@
  *   D1  What io.h calls durable survives sim_disk_crash: a completed durable queue write, what was
  *       written before an io_file_sync that answered ST_OK, a name after io_dir_sync.
  *   D2  Everything else is at the mercy of a crash: each sector (512 bytes) of each unsynced or
- *       in-flight write is kept, lost or torn, and the writes take effect in any order; a punch is
- * a write of zeros. Each unsynced creation, link, rename, unlink or new directory is kept or not,
- * each name of a file by itself. A rename is atomic. A file whose name was kept may still be empty.
+ *       in-flight write is kept, lost or torn, and the writes take effect in any order; a punch
+ *       is a write of zeros. Each unsynced creation, link, rename, unlink, new or removed
+ *       directory is kept or not, each name of a file by itself. A rename is atomic. A file whose
+ *       name was kept may still be empty.
  *   D3  A failed sync may drop dirty data for good: reads still see it, a later ST_OK sync does not
  *       bring it back.
  *   D4  The same seed and the same calls give the same disk.
@@ -64,6 +65,10 @@ void sim_disk_crash(struct sim_disk *disk);
  * request of a queue counts when it is submitted and fails when it completes. n = 0 takes the fault
  * back. */
 void sim_disk_fail_after(struct sim_disk *disk, unsigned n, enum status status);
+
+/* After sim_disk_fail_after: once that fault has fired, the n-th call behind it and every later one
+ * fail with ST_IO, until a crash. So what cleans up after a failure fails too. */
+void sim_disk_fail_again(struct sim_disk *disk, unsigned n);
 
 /* As sim_disk_fail_after, but every call from the n-th on fails until a crash or n = 0. */
 void sim_disk_fail_from(struct sim_disk *disk, unsigned n, enum status status);

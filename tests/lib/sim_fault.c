@@ -18,11 +18,14 @@ enum status sim_call_begin(struct sim_disk *disk, bool needs_space)
         fault->calls_left--;
         return ST_OK;
     }
-    if (!fault->stays) {
-        fault->calls_left = 0;
-    }
+    enum status status = fault->status;
     fault->met++;
-    return fault->status;
+    if (!fault->stays) {
+        fault->calls_left = fault->then;
+        fault->stays = fault->then > 0;
+        fault->status = ST_IO;
+    }
+    return status;
 }
 
 static void fault_set(struct sim_disk *disk, unsigned n, enum status status, bool stays)
@@ -31,11 +34,17 @@ static void fault_set(struct sim_disk *disk, unsigned n, enum status status, boo
     disk->fault.calls_left = n;
     disk->fault.status = status;
     disk->fault.stays = stays;
+    disk->fault.then = 0;
 }
 
 void sim_disk_fail_after(struct sim_disk *disk, unsigned n, enum status status)
 {
     fault_set(disk, n, status, false);
+}
+
+void sim_disk_fail_again(struct sim_disk *disk, unsigned n)
+{
+    disk->fault.then = n;
 }
 
 void sim_disk_fail_from(struct sim_disk *disk, unsigned n, enum status status)

@@ -130,6 +130,26 @@ bool sim_names_has_dir(struct sim_store *store, const struct sim_path *path)
     return has_dir(store->name_view, path);
 }
 
+unsigned sim_names_count(struct sim_store *store, const struct sim_node *node)
+{
+    unsigned count = 0;
+    for (struct sim_entry *entry = store->name_view; entry != NULL; entry = entry->next) {
+        count += entry->link->node == node;
+    }
+    return count;
+}
+
+bool sim_names_has_any(struct sim_store *store, const struct sim_path *dir)
+{
+    for (struct sim_entry *entry = store->name_view; entry != NULL; entry = entry->next) {
+        struct sim_path parent = sim_path_parent(&entry->path);
+        if (path_equal(&parent, dir)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* -- Changes ----------------------------------------------------------------------------------- */
 
 static void rename_add(struct sim_store *store, struct sim_rename made)

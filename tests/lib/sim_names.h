@@ -22,6 +22,9 @@ void sim_names_link(struct sim_store *store, const struct sim_path *from,
 void sim_names_rename(struct sim_store *store, const struct sim_path *from,
                       const struct sim_path *to);
 void sim_names_unlink(struct sim_store *store, const struct sim_path *path);
+/* How many names a node has now; whether a directory has names in it. */
+unsigned sim_names_count(struct sim_store *store, const struct sim_node *node);
+bool sim_names_has_any(struct sim_store *store, const struct sim_path *dir);
 
 /* Makes the names of that directory durable; failed: some of them. */
 void sim_names_sync(struct sim_store *store, const struct sim_path *path, bool failed);

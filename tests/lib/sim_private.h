@@ -44,6 +44,7 @@ struct sim_flight {
 
 struct sim_fault {
     unsigned calls_left; /* Until it fires; 0: no fault. */
+    unsigned then;       /* See sim_disk_fail_again; 0: nothing. */
     bool stays;
     enum status status;
     unsigned met;
@@ -107,6 +108,7 @@ enum status sim_rename(struct io *io, const char *from, const char *to);
 enum status sim_link(struct io *io, const char *from, const char *to, bool *linked_out);
 enum status sim_unlink(struct io *io, const char *path);
 enum status sim_dir_make(struct io *io, const char *path);
+enum status sim_dir_remove(struct io *io, const char *path);
 enum status sim_dir_sync(struct io *io, const char *path);
 enum status sim_dir_list(struct io *io, const char *path, struct io_name **names_out,
                          size_t *count_out);

@@ -4,7 +4,8 @@
  *
  * A round is a trial with the seed N, N + 1, …: some lives of a store with random operations on all
  * types and databases, settle rounds, merges and evictions all the time, loads of what was evicted,
- * and, by chance, power cuts, failing calls, full disks and damaged bytes. After each start the
+ * and, by chance, power cuts, failing calls, full disks and damaged bytes; now and then the next
+ * life is that of a backup. After each start the
  * store must be in a state that it was in, not before the last acknowledged operation, with groups
  * whole, and sizes and scans exact. --sweep: power cuts and failures at every call (with a
  * STRIDE of 1) of a short life.
@@ -84,10 +85,11 @@ static void tally_print(uint64_t rounds)
            " power cuts, %" PRIu64 " operations lost unacknowledged\n"
            "%" PRIu64 " settle rounds and %" PRIu64 " merges asked for, %" PRIu64
            " operations in their midst, %" PRIu64 " evicted, %" PRIu64 " loads, %" PRIu64
-           " scans, %" PRIu64 " refusals, %" PRIu64 " for damage, %" PRIu64 " in the midst\n",
+           " scans, %" PRIu64 " refusals, %" PRIu64 " for damage, %" PRIu64
+           " in the midst, %" PRIu64 " moves to a backup\n",
            rounds, tally.steps, tally.lives, tally.cuts, tally.steps_back, tally.settles,
            tally.merges, tally.meanwhile, tally.evicted, tally.loads, tally.scans, tally.refused,
-           tally.corrupt, tally.torn);
+           tally.corrupt, tally.torn, tally.backups);
 }
 
 int main(int argc, char **argv)

@@ -15,11 +15,12 @@ static void damage(struct world *world)
     struct io *io = sim_disk_io(world->disk);
     struct io_name *names = NULL;
     size_t count = 0;
-    CHECK(io_dir_list(io, WORLD_DIR "/strata", &names, &count) == ST_OK);
+    char dir[WORLD_DIR_MAX + 16];
+    snprintf(dir, sizeof(dir), "%s/strata", world->dir);
+    CHECK(io_dir_list(io, dir, &names, &count) == ST_OK);
     for (uint64_t i = count == 0 ? 0 : 1 + world_below(world, 4); i > 0; i--) {
         char path[512];
-        snprintf(path, sizeof(path), WORLD_DIR "/strata/%.400s",
-                 names[world_below(world, count)].text);
+        snprintf(path, sizeof(path), "%s/%.400s", dir, names[world_below(world, count)].text);
         uint64_t size = sim_disk_size_raw(world->disk, path);
         uint64_t at = world_below(world, size);
         uint64_t range = 1 + world_below(world, world_one_in(world, 4) ? 20000 : 16);

@@ -191,19 +191,41 @@ static void start(struct world *world, bool exact)
     world->life++;
 }
 
-/* True: closed in peace, and nothing may be lost. */
+/* The next life is that of a backup: it holds all that there is now. False: none was made. */
+static bool move_to_backup(struct world *world)
+{
+    char dir[WORLD_DIR_MAX];
+    snprintf(dir, sizeof(dir), WORLD_DIR "-%u", world->life);
+    if (!world_answer(world, "a sync", basin_sync(world->basin))) {
+        return false;
+    }
+    world_acknowledge(world);
+    world_tell(world, "a backup to %s", dir);
+    sim_disk_set_poor(world->disk, world_one_in(world, 3));
+    enum status status = basin_backup(world->basin, dir, NULL);
+    sim_disk_set_poor(world->disk, false);
+    if (!world_answer(world, "a backup", status)) {
+        return false;
+    }
+    tally.backups++;
+    snprintf(world->dir, sizeof(world->dir), "%s", dir);
+    return true;
+}
+
+/* True: closed in peace, or left for a backup, and nothing may be lost. */
 static bool end(struct world *world)
 {
     world_acknowledge(world);
+    bool moved = !world->torn && world_one_in(world, 4) && move_to_backup(world);
     sim_disk_fail_from(world->disk, 0, ST_IO);
     if (world->plan.crashes && !world_one_in(world, 4)) {
         cut(world);
-        return false;
+        return moved;
     }
     world_tell(world, "stop");
     bool dead = basin_dead(world->basin);
     world_close(world);
-    return !dead && !world->foul;
+    return moved || (!dead && !world->foul);
 }
 
 static void live(struct world *world)

@@ -195,6 +195,7 @@ void world_init(struct world *world, uint64_t seed, bool tells)
     names_make(world);
     world->session = &world->sessions[0];
     world->disk = sim_disk_new(seed);
+    snprintf(world->dir, sizeof(world->dir), WORLD_DIR);
     sim_disk_set_meanwhile(world->disk, "/strata/", meanwhile, world);
     state_init(&world->state, world_keys(world));
     world_shadow_renew(world);
@@ -263,7 +264,7 @@ static bool patience(void *ctx)
 enum status world_open(struct world *world)
 {
     struct basin_options options = basin_options_default();
-    options.dir = WORLD_DIR;
+    options.dir = world->dir;
     options.io = sim_disk_io(world->disk);
     options.shards = 1u << world_below(world, 5);
     options.replay_threads = 1 + (unsigned)world_below(world, 3);

@@ -26,6 +26,7 @@
 #include "tests/model/model_state.h"
 
 #define WORLD_DIR "store"
+#define WORLD_DIR_MAX 32
 /* The names of a trial are at most this long. */
 #define WORLD_NAME_MAX 2048
 
@@ -46,6 +47,7 @@ struct world {
     uint64_t seed, chance;
     struct plan plan;
     struct sim_disk *disk;
+    char dir[WORLD_DIR_MAX];    /* WORLD_DIR, until the store moves to its backup. */
     struct basin *basin;        /* NULL: not open. */
     struct reader *reader;      /* Of both; NULL: the store reads for them. */
     struct session sessions[2]; /* The second is for what happens in the midst of the first's. */
@@ -71,7 +73,7 @@ struct world {
 /* What happened, over all trials: a test that never loads tests nothing. */
 struct tally {
     uint64_t steps, lives, cuts, settles, merges, meanwhile, evicted, loads, scans, refused,
-        corrupt, torn, steps_back;
+        corrupt, torn, steps_back, backups;
 };
 extern struct tally tally;
 

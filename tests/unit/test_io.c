@@ -184,6 +184,44 @@ TEST(io_punches_holes_that_read_as_zeros_and_take_no_space)
     }
 }
 
+TEST(io_punches_nothing_out_of_a_file_that_has_several_names)
+{
+    FOR_EACH_ROAD(io)
+    {
+        struct io_file *file = road_file(io, road_path("a"), IO_WRITE);
+        void *data = road_buffer(8 * BLOCK, 'x');
+        bool linked = false;
+        EXPECT_INT(io_file_write(file, data, 8 * BLOCK, 0), ST_OK);
+        EXPECT_INT(io_link(io, road_path("a"), road_path("b"), &linked), ST_OK);
+        EXPECT(linked);
+        EXPECT_INT(io_file_punch(file, 0, 4 * BLOCK), ST_OK);
+        EXPECT(road_holds(file, 0, 8 * BLOCK, 'x'));
+        EXPECT_INT(io_unlink(io, road_path("b")), ST_OK);
+        EXPECT_INT(io_file_punch(file, 0, 4 * BLOCK), ST_OK);
+        EXPECT(road_holds(file, 0, 4 * BLOCK, 0));
+        free(data);
+        io_file_close(file);
+        EXPECT_INT(io_unlink(io, road_path("a")), ST_OK);
+    }
+}
+
+TEST(io_removes_directories_that_are_empty)
+{
+    FOR_EACH_ROAD(io)
+    {
+        EXPECT_INT(io_dir_remove(io, road_path("d")), ST_ABSENT);
+        EXPECT_INT(io_dir_make(io, road_path("d")), ST_OK);
+        EXPECT_INT(io_parent_sync(io, road_path("d")), ST_OK);
+        io_file_close(road_file(io, road_path("d/a"), IO_WRITE));
+        EXPECT_INT(io_dir_remove(io, road_path("d")), ST_IO);
+        EXPECT_INT(io_dir_remove(io, road_path("d/a")), ST_IO);
+        EXPECT_INT(io_unlink(io, road_path("d/a")), ST_OK);
+        EXPECT_INT(io_dir_remove(io, road_path("d")), ST_OK);
+        EXPECT_INT(io_dir_sync(io, road_path("d")), ST_ABSENT);
+        EXPECT_INT(io_parent_sync(io, road_path("d/x")), ST_ABSENT);
+    }
+}
+
 TEST(io_punches_nothing_where_the_file_system_knows_no_holes)
 {
     if (mount("none", test_dir(), "ramfs", 0, NULL) != 0) {

@@ -101,6 +101,32 @@ TEST(sim_disk_loses_a_directory_that_was_not_synced_with_all_in_it)
     sim_disk_free(disk);
 }
 
+TEST(sim_disk_removes_empty_directories_durably_after_a_sync)
+{
+    unsigned back = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_disk *disk = sim_disk_new(seed);
+        struct io *io = sim_disk_io(disk);
+        EXPECT_INT(io_dir_remove(io, "/p"), ST_ABSENT);
+        EXPECT_INT(io_dir_make(io, "/p"), ST_OK);
+        io_file_close(sim_file_open(disk, "/p/a"));
+        EXPECT_INT(io_dir_sync(io, "/p"), ST_OK);
+        EXPECT_INT(io_dir_sync(io, "/"), ST_OK);
+        EXPECT_INT(io_dir_remove(io, "/p"), ST_IO);
+        EXPECT_INT(io_dir_remove(io, "/p/a"), ST_IO);
+        EXPECT_INT(io_unlink(io, "/p/a"), ST_OK);
+        EXPECT_INT(io_dir_remove(io, "/p"), ST_OK);
+        EXPECT(!sim_has_name(disk, "/", "p"));
+        bool synced = seed % 2 == 0;
+        EXPECT(!synced || io_dir_sync(io, "/") == ST_OK);
+        sim_disk_crash(disk);
+        EXPECT(!synced || !sim_has_name(disk, "/", "p"));
+        back += sim_has_name(disk, "/", "p");
+        sim_disk_free(disk);
+    }
+    EXPECT(back > 10 && back < 90);
+}
+
 /* -- Two names of one file --------------------------------------------------------------------- */
 
 static void link_names(struct sim_disk *disk, const char *from, const char *to)
@@ -136,6 +162,22 @@ TEST(sim_disk_links_share_one_content_and_live_by_themselves)
     EXPECT_INT(sim_disk_used(disk), 100);
     EXPECT_INT(io_unlink(io, "c"), ST_OK);
     EXPECT_INT(sim_disk_used(disk), 0);
+    sim_disk_free(disk);
+}
+
+TEST(sim_disk_punches_nothing_out_of_a_file_that_has_several_names)
+{
+    struct sim_disk *disk = sim_disk_new(1);
+    struct io_file *file = sim_file_make(disk, "a", 'x', 100);
+    link_names(disk, "a", "b");
+    EXPECT_INT(io_file_punch(file, 0, 50), ST_OK);
+    EXPECT_INT(io_file_sync(file), ST_OK);
+    EXPECT_INT(sim_count_raw(disk, "a", 'x'), 100);
+    EXPECT_INT(io_unlink(sim_disk_io(disk), "b"), ST_OK);
+    EXPECT_INT(io_file_punch(file, 0, 50), ST_OK);
+    EXPECT_INT(io_file_sync(file), ST_OK);
+    EXPECT_INT(sim_count_raw(disk, "a", 'x'), 50);
+    io_file_close(file);
     sim_disk_free(disk);
 }
 
