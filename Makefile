@@ -117,10 +117,12 @@ $(DIFFERENTIAL): $(call object,$(wildcard redis-tests/differential/*.c)) $(REDIS
 	@echo "  LD $(MODE) $(notdir $@)"
 	@$(CC) $(LDFLAGS) $^ -lm -o $@
 
-CRASH_PROGRAMS := $(addprefix $(OUT)/tests/crash/,crash shadow damage strata_damage full_disk)
+CRASH_PROGRAMS := $(addprefix $(OUT)/tests/crash/,crash shadow damage strata_damage strata_repair \
+                  full_disk)
 $(OUT)/tests/crash/crash: $(call object,$(wildcard tests/crash/crash_*.c) tests/crash/loop_disk.c)
 $(OUT)/tests/crash/damage: $(call object,tests/crash/ledger.c) $(OUT)/libtest.a
-$(OUT)/tests/crash/strata_damage: $(call object,tests/crash/ledger.c) $(OUT)/libtest.a
+$(OUT)/tests/crash/strata_damage $(OUT)/tests/crash/strata_repair: \
+    $(call object,tests/crash/ledger.c tests/crash/specimen.c) $(OUT)/libtest.a
 $(OUT)/tests/crash/full_disk: $(call object,tests/crash/ledger.c tests/crash/loop_disk.c) $(OUT)/libtest.a
 $(CRASH_PROGRAMS): %: %.o $(REDIS_TEST_LIB) $(OUT)/libresp.a $(OUT)/libbasin.a
 	@echo "  LD $(MODE) $(notdir $@)"

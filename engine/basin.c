@@ -6,6 +6,7 @@
 #include "engine/compact/compact.h"
 #include "engine/replay/replay.h"
 #include "engine/settle/settle.h"
+#include "engine/txn/recount.h"
 #include "engine/txn/txn_private.h"
 
 #include <poll.h>
@@ -42,23 +43,6 @@ struct basin_options basin_options_default(void)
                    .stream_node_max_entries = 100},
         .memory = {.samples = 5, .lfu_log_factor = 10, .lfu_decay_minutes = 1},
     };
-}
-
-static void rule_fill(struct evict_rule *rule, enum evict_policy policy,
-                      const struct basin_memory *memory)
-{
-    atomic_store(&rule->policy, policy);
-    atomic_store(&rule->samples, memory->samples);
-    atomic_store(&rule->lfu_log_factor, memory->lfu_log_factor);
-    atomic_store(&rule->lfu_decay_minutes, memory->lfu_decay_minutes);
-}
-
-static void rule_set(struct basin *basin, const struct basin_memory *memory)
-{
-    rule_fill(&basin->rule, memory->policy, memory);
-    /* What is on disk may leave memory whatever the policy; only the marks of use are the same. */
-    bool counts = (memory->policy & EVICT_ORDER_MASK) == EVICT_LFU;
-    rule_fill(&basin->disk_rule, counts ? EVICT_LFU : EVICT_LRU, memory);
 }
 
 /* -- Open and close -------------------------------------------------------------------------- */
@@ -248,10 +232,11 @@ static enum status log_open(struct basin *basin, const struct basin_options *opt
                       end_lsn);
 }
 
-/* Errands first: they ask the two others for rounds and passes. */
+/* Errands first: they read what the two others replace. */
 static void chores_end(struct basin *basin)
 {
     backup_free(basin->backup);
+    recount_stop(basin->recount);
     loader_free(basin->loader);
     compactor_free(basin->compactor);
     settler_free(basin->settler);
@@ -265,6 +250,7 @@ static void basin_release(struct basin *basin)
 {
     chores_end(basin);
     pace_deinit(&basin->pace);
+    recount_free(basin->recount);
     wlog_close(basin->log);
     for (unsigned p = 0; p < PARTITION_COUNT; p++) {
         stack_deinit(&basin->stacks[p]);
@@ -321,7 +307,6 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
     basin->sync = options->sync;
     basin->limits = options->limits;
     basin->memory_max = UINT64_MAX;
-    rule_set(basin, &options->memory);
     basin->io = options->io;
     enum status status = ST_OK;
     if (basin->io == NULL) {
@@ -359,6 +344,9 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
     }
     if (status == ST_OK && !basin->memory_only) {
         status = log_open(basin, options);
+    }
+    if (status == ST_OK && basin->settles) {
+        status = recount_new(&basin->recount);
     }
     if (status == ST_OK && basin->settles) {
         basin->forgets = options->simulate_misses;
@@ -475,16 +463,6 @@ enum status basin_settle(struct basin *basin)
     return basin->settler == NULL ? ST_OK : settle_now(basin);
 }
 
-enum status store_resolve(struct basin *basin)
-{
-    enum status settling = atomic_load(&basin->settle_status);
-    if (settling != ST_OK || !basin->settles) {
-        return settling; /* A full disk, say: an error is better than to wait for ever. */
-    }
-    enum status status = settle_now(basin);
-    return status == ST_OK ? compact_now(basin) : status;
-}
-
 enum status basin_compact(struct basin *basin)
 {
     return basin->compactor == NULL ? ST_OK : compact_now(basin);
@@ -548,43 +526,6 @@ void basin_set_limits(struct basin *basin, const struct value_limits *limits)
         int64_t word = (int64_t)load_u64((const unsigned char *)limits + i);
         __atomic_store_n((int64_t *)(void *)(to + i), word, __ATOMIC_RELAXED);
     }
-}
-
-/* -- Memory ---------------------------------------------------------------------------------- */
-
-/* Brings the total up to date with a shard if nobody has it. It must not be waited for: a parked
- * command may hold it that only the caller's own worker can wake. */
-static void shard_memory_sample(struct basin *basin, struct shard *shard)
-{
-    if (shard_try_lock(shard)) {
-        shard_meter(shard, &basin->memory_used, 0);
-        atomic_store_explicit(&shard->memory_held, shard_memory_held(shard), memory_order_relaxed);
-        atomic_store_explicit(&shard->memory_seen, shard_memory(shard), memory_order_relaxed);
-        atomic_store_explicit(&shard->lsn_seen, shard->last_lsn, memory_order_relaxed);
-        shard_unlock(shard);
-    }
-}
-
-void basin_set_memory(struct basin *basin, const struct basin_memory *memory)
-{
-    rule_set(basin, memory);
-    for (unsigned i = 0; i < basin->shard_count; i++) {
-        shard_memory_sample(basin, &basin->shards[i]);
-    }
-    atomic_store(&basin->memory_max, memory->max == 0 ? UINT64_MAX : memory->max);
-}
-
-void basin_set_memory_beside(struct basin *basin, uint64_t bytes)
-{
-    uint64_t before = atomic_exchange(&basin->memory_beside, bytes);
-    atomic_fetch_add(&basin->memory_used, bytes - before);
-}
-
-bool basin_memory_over(const struct basin *basin)
-{
-    return atomic_load_explicit(&basin->memory_used, memory_order_relaxed) +
-               atomic_load_explicit(&basin->strata.memory, memory_order_relaxed) >
-           atomic_load_explicit(&basin->memory_max, memory_order_relaxed);
 }
 
 /* -- Background work ------------------------------------------------------------------------- */
@@ -755,187 +696,4 @@ bool basin_tick(struct basin *basin, struct txn *txn, unsigned turn, unsigned tu
         more |= basin_evict(basin, txn, now_ms, now < end_us ? end_us - now : 0) == ST_BUSY;
     }
     return more;
-}
-
-static uint64_t evict_table(struct shard *shard, struct memtable *table, uint64_t odds,
-                            uint64_t *state)
-{
-    uint64_t count = 0;
-    const struct slot *slot = memtable_seek(table, 0);
-    while (slot != NULL) {
-        uint64_t hash = slot->hash;
-        *state = *state * 6364136223846793005ull + 1442695040888963407ull;
-        if (entry_clean(slot->entry) && (*state >> 33) % odds == 0) {
-            shard_evict(shard, table, hash, slot->entry);
-            count++;
-            slot = memtable_seek(table, hash); /* The table has moved. */
-        } else {
-            slot = memtable_next(table, slot);
-        }
-    }
-    return count;
-}
-
-uint64_t basin_forget(struct basin *basin, uint64_t odds, uint64_t seed)
-{
-    uint64_t count = 0;
-    for (unsigned p = 0; p < PARTITION_COUNT && basin->settles; p++) {
-        struct shard *shard = &basin->shards[basin->partition_shard[p]];
-        shard_lock_blocking(shard);
-        if (atomic_load(&basin->windows) == 0) {
-            count += evict_table(shard, &basin->tables[p], odds, &seed);
-        }
-        shard_unlock(shard);
-    }
-    return count;
-}
-
-/* -- Statistics ------------------------------------------------------------------------------ */
-
-void basin_database_stats(struct basin *basin, unsigned database, uint64_t now_ms,
-                          struct basin_database_stats *stats_out)
-{
-    *stats_out = (struct basin_database_stats){0};
-    double ttl_sum = 0;
-    uint64_t ttl_count = 0;
-    for (unsigned i = 0; i < basin->shard_count; i++) {
-        struct shard *shard = &basin->shards[i];
-        stats_out->keys += atomic_load(&shard->databases[database].keys);
-        stats_out->volatile_keys += atomic_load(&shard->databases[database].volatile_keys);
-    }
-    if (stats_out->volatile_keys == 0) {
-        return;
-    }
-    /* A sample of a few rows a shard: what INFO's avg_ttl promises is an estimate. */
-    for (unsigned i = 0; i < basin->shard_count; i++) {
-        struct shard *shard = &basin->shards[i];
-        if (!shard_try_lock(shard)) {
-            continue;
-        }
-        size_t step = shard->expiry.count / 16 + 1;
-        for (size_t row = 0; row < shard->expiry.count; row += step) {
-            int64_t left = shard->expiry.rows[row].at_ms - (int64_t)now_ms;
-            ttl_sum += left > 0 ? (double)left : 0;
-            ttl_count++;
-        }
-        shard_unlock(shard);
-    }
-    stats_out->volatile_ttl_ms = ttl_count == 0 ? 0 : ttl_sum / (double)ttl_count;
-}
-
-static void shard_stats_add(struct shard *shard, struct basin_stats *stats)
-{
-    uint64_t keys = 0;
-    for (unsigned i = 0; i < BASIN_DATABASES; i++) {
-        keys += atomic_load(&shard->databases[i].keys);
-        stats->volatile_keys += atomic_load(&shard->databases[i].volatile_keys);
-        stats->storage.unresolved += atomic_load(&shard->databases[i].unresolved);
-    }
-    stats->keys += keys;
-    stats->shard_keys_min = keys < stats->shard_keys_min ? keys : stats->shard_keys_min;
-    stats->shard_keys_max = keys > stats->shard_keys_max ? keys : stats->shard_keys_max;
-    stats->hits += atomic_load(&shard->hits);
-    stats->misses += atomic_load(&shard->misses);
-    stats->expired_keys += atomic_load(&shard->expired);
-    stats->evicted_keys += atomic_load(&shard->evicted);
-    stats->lock_waits += atomic_load(&shard->lock_waits);
-    stats->storage.hits_loaded += atomic_load(&shard->hits_loaded);
-    stats->memory_held += atomic_load_explicit(&shard->memory_held, memory_order_relaxed);
-}
-
-/* What counters say; the inventory says the rest. */
-static void storage_stats(const struct basin *basin, struct basin_storage *storage)
-{
-    const struct strata *strata = &basin->strata;
-    storage->index_memory = atomic_load(&strata->memory);
-    storage->settle_rounds = atomic_load(&basin->settle_rounds);
-    storage->settled_grains = atomic_load(&basin->settled_grains);
-    storage->settled_bytes = atomic_load(&basin->settled_bytes);
-    storage->settle_written = atomic_load(&basin->settle_written);
-    storage->merge_passes = atomic_load(&basin->merge_passes);
-    storage->merged_rows = atomic_load(&basin->merged_rows);
-    storage->moved_bytes = atomic_load(&basin->moved_bytes);
-    storage->merge_written = atomic_load(&basin->merge_written);
-    storage->purged_keys = atomic_load(&basin->purged_keys);
-    storage->page_reads = atomic_load(&strata->page_reads);
-    storage->grain_reads = atomic_load(&strata->grain_reads);
-    storage->read_bytes = storage->page_reads * PAGE_SIZE_BYTES + atomic_load(&strata->grain_bytes);
-    storage->settle_partition = atomic_load(&basin->settle_at);
-    storage->merge_partition = atomic_load(&basin->merge_at);
-    storage->settle_status = atomic_load(&basin->settle_status);
-    storage->settle_ended =
-        storage->settle_status != ST_OK && storage->settle_partition == PARTITION_COUNT;
-    uint64_t settled = atomic_load(&basin->settled_lsn); /* First: the log only grows. */
-    storage->unsettled_bytes = wlog_end(basin->log) - settled;
-}
-
-void basin_get_stats(struct basin *basin, struct basin_stats *stats_out)
-{
-    *stats_out = (struct basin_stats){
-        .shards = basin->shard_count,
-        .shard_keys_min = UINT64_MAX,
-        .replayed_records = basin->replayed_records,
-        .replay_us = basin->replay_us,
-        .loads = atomic_load(&basin->loads),
-        .part_loads = atomic_load(&basin->part_loads),
-        .loads_shared = atomic_load(&basin->loads_shared),
-        .load_failures = atomic_load(&basin->load_failures),
-        .memory_only = basin->memory_only,
-        .dead = basin_dead(basin),
-        .road = basin->owns_io ? io_road_name(basin->io) : "simulated",
-    };
-    for (unsigned i = 0; i < basin->shard_count; i++) {
-        struct shard *shard = &basin->shards[i];
-        shard_memory_sample(basin, shard);
-        shard_stats_add(shard, stats_out);
-    }
-    stats_out->memory_used = atomic_load(&basin->memory_used) + atomic_load(&basin->strata.memory);
-    stats_out->memory_fixed = basin->memory_fixed;
-    stats_out->memory_beside = atomic_load(&basin->memory_beside);
-    stats_out->memory_held += stats_out->memory_fixed + stats_out->memory_beside;
-    if (basin->log != NULL) {
-        wlog_get_stats(basin->log, &stats_out->log);
-        stats_out->durable_lsn = wlog_durable(basin->log);
-        stats_out->end_lsn = wlog_end(basin->log);
-        inventory_read(basin, stats_out);
-        storage_stats(basin, &stats_out->storage);
-        backup_read(basin, &stats_out->backup);
-    }
-}
-
-void basin_get_shard(struct basin *basin, unsigned index, struct basin_shard *shard_out)
-{
-    CHECK(index < basin->shard_count);
-    struct shard *shard = &basin->shards[index];
-    shard_memory_sample(basin, shard);
-    *shard_out = (struct basin_shard){
-        .memory = atomic_load_explicit(&shard->memory_seen, memory_order_relaxed),
-        .last_lsn = atomic_load_explicit(&shard->lsn_seen, memory_order_relaxed),
-        .lock_waits = atomic_load(&shard->lock_waits),
-    };
-    for (unsigned i = 0; i < BASIN_DATABASES; i++) {
-        shard_out->keys += atomic_load(&shard->databases[i].keys);
-    }
-    for (unsigned p = 0; p < PARTITION_COUNT; p++) {
-        shard_out->partitions += basin->partition_shard[p] == index;
-    }
-}
-
-enum status basin_get_strata(struct basin *basin, struct basin_stratum **strata_out,
-                             size_t *count_out)
-{
-    return inventory_list(basin, strata_out, count_out);
-}
-
-void basin_reset_stats(struct basin *basin)
-{
-    for (unsigned i = 0; i < basin->shard_count; i++) {
-        struct shard *shard = &basin->shards[i];
-        atomic_store(&shard->hits, 0);
-        atomic_store(&shard->hits_loaded, 0);
-        atomic_store(&shard->misses, 0);
-        atomic_store(&shard->expired, 0);
-        atomic_store(&shard->evicted, 0);
-        atomic_store(&shard->lock_waits, 0);
-    }
 }

@@ -448,7 +448,8 @@ struct txn_scan_key {
 typedef bool (*txn_scan_fn)(void *ctx, const struct txn_scan_key *key);
 enum status txn_scan(struct txn *txn, unsigned database, uint64_t cursor, uint64_t count,
                      txn_scan_fn fn, void *ctx, uint64_t *cursor_out);
-/* Exact: ST_WAIT while it is not known. */
+/* Exact, as of a moment since it was first asked; ST_WAIT while it is not known. ST_IO, ST_CORRUPT:
+ * what it depends on cannot be read. */
 enum status txn_database_size(struct txn *txn, unsigned database, uint64_t *size_out);
 /* A key at random, fairly even; lent until txn_end. found_out false: the database is empty. */
 enum status txn_random_key(struct txn *txn, unsigned database, struct bytes *name_out,

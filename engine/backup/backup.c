@@ -173,7 +173,7 @@ enum status basin_backup(struct basin *basin, const char *dir, const char **faul
     return status;
 }
 
-void backup_read(struct basin *basin, struct basin_backup *backup_out)
+void store_read_backup(struct basin *basin, struct basin_backup *backup_out)
 {
     struct backup *backup = basin->backup;
     const struct backup_progress *progress = &backup->progress;

@@ -17,6 +17,5 @@
 enum status backup_new(struct basin *basin, bool background, struct backup **backup_out);
 /* One under way is given up, and what it has made is removed. NULL is fine. */
 void backup_free(struct backup *backup);
-void backup_read(struct basin *basin, struct basin_backup *backup_out);
 
 #endif

@@ -302,7 +302,7 @@ static void captured_clean(struct round *round, struct shard *shard, uint64_t ha
             slot = memtable_next(table, slot);
             continue;
         }
-        entry->flags &= (uint8_t)~ENTRY_SETTLING;
+        entry->flags &= (uint8_t) ~(ENTRY_SETTLING | ENTRY_DOUBTED);
         if (entry_absent(entry) && entry_clean(entry) && atomic_load(&round->basin->windows) == 0) {
             shard_evict(shard, table, hash, entry);
             slot = memtable_seek(table, hash); /* The table has moved. */
@@ -330,6 +330,9 @@ static enum status install_partition(struct round *round, unsigned p, struct str
     }
     while (status == ST_OK && *next_hash < count && hash_partition(hashes[*next_hash]) == p) {
         captured_clean(round, shard, hashes[(*next_hash)++]);
+    }
+    if (status == ST_OK && stratum != NULL) {
+        shard_sift(shard, &basin->tables[p]); /* The run's rows have the doubts now. */
     }
     shard_unlock(shard);
     return status;

@@ -167,7 +167,8 @@ static enum status capture(struct round *round, struct shard *shard, struct entr
     status_ignore(buf_append(&round->hashes, bytes_of(&hash, sizeof(hash))), "reserved");
     round->greatest_lsn = entry->lsn > round->greatest_lsn ? entry->lsn : round->greatest_lsn;
     entry->flags &= (uint8_t) ~(ENTRY_DIRTY | ENTRY_ORIGIN);
-    entry->flags |= ENTRY_SETTLING | (captured.gone ? 0 : ENTRY_ON_DISK);
+    entry->flags |= ENTRY_SETTLING | (captured.gone ? 0 : ENTRY_ON_DISK) |
+                    ((captured.flags & ROW_UNRESOLVED) != 0 ? ENTRY_DOUBTED : 0);
     return ST_OK;
 }
 

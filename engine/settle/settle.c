@@ -16,8 +16,8 @@ struct settler {
     pthread_t thread;
     pthread_mutex_t mutex; /* Of `running`, and for the conditions. */
     pthread_cond_t kicked, ended;
-    bool running; /* A round is under way. */
-    bool dead;    /* A round has failed for good. */
+    bool running;      /* A round is under way. */
+    _Atomic bool dead; /* A round has failed for good. */
     _Atomic bool stop;
     _Atomic uint64_t asked_lsn; /* By settle_ask: a round is due until so much is settled. */
 };

@@ -13,7 +13,9 @@
  * How many keys there are. The manifest counts, by namespace and partition, what the rows on disk
  * say; a round adds what its rows change. Whoever writes or deletes a key without a look whether it
  * is there is believed to have found it (the filter said "perhaps", and is seldom wrong); its row
- * is unresolved, and the merge that finds nothing alive beneath it adds one (compact/range.h).
+ * is unresolved, and the merge that finds nothing alive beneath it adds one (compact/range.h). From
+ * the capture of such an entry to the run on the stack its doubt is neither entry's nor row's, and
+ * after a round that failed for good: ENTRY_DOUBTED. Who must know before: txn/recount.h.
  *
  * When: the log since the last round is longer than store_settle_log, or somebody asks. Writers
  * wait (ST_WAIT) once it is four times that. A full disk: the round stands where it is and is tried

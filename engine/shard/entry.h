@@ -15,13 +15,14 @@
 #include "engine/value/value.h"
 
 #define ENTRY_EXPIRES 1u /* An expiry follows the header. */
+#define ENTRY_DOUBTED 2u /* Captured as ENTRY_UNRESOLVED: its row in that round is, too. */
 #define ENTRY_WAKES 4u   /* A hash with fields that expire: the heap has a row for the earliest. */
 #define ENTRY_DIRTY 8u   /* Differs from what is on disk; it may not leave memory. */
 #define ENTRY_SETTLING 16u /* Captured by the settle round that is under way. */
 /* What is on disk under this key, once the round that is under way has ended: neither flag: nothing
  * that is alive. Deletions need a tombstone if either is set. */
 #define ENTRY_ON_DISK 32u    /* A live version. */
-#define ENTRY_UNRESOLVED 64u /* Nobody has looked. */
+#define ENTRY_UNRESOLVED 64u /* Nobody has looked; taken for a live one. */
 #define ENTRY_PINNED 128u /* Was brought, or its parts are, for a command that has not run yet. */
 #define ENTRY_ORIGIN (ENTRY_ON_DISK | ENTRY_UNRESOLVED)
 
@@ -60,6 +61,12 @@ struct entry *entry_store(struct slab *slab, struct entry *entry, const struct v
 static inline bool entry_absent(const struct entry *entry)
 {
     return entry->type == VALUE_NONE;
+}
+
+/* Whether the count of keys may be too low by one for its sake: see struct shard_counters. */
+static inline bool entry_in_doubt(const struct entry *entry)
+{
+    return (entry->flags & (ENTRY_UNRESOLVED | ENTRY_DOUBTED)) != 0;
 }
 
 static inline bool entry_clean(const struct entry *entry)

@@ -109,6 +109,7 @@ void memtable_deinit(struct memtable *table)
         return;
     }
     slots_free(table->slots, slot_count(table));
+    doubts_deinit(&table->doubts);
     table->slots = NULL;
     table->capacity = table->spare = table->count = 0;
     table->tight = false;
@@ -331,7 +332,8 @@ const struct slot *memtable_next(const struct memtable *table, const struct slot
 
 uint64_t memtable_memory(const struct memtable *table)
 {
-    return (uint64_t)slot_count(table) * sizeof(struct slot);
+    return (uint64_t)slot_count(table) * sizeof(struct slot) +
+           table->doubts.capacity * sizeof(uint64_t);
 }
 
 bool memtable_check(const struct memtable *table)

@@ -19,6 +19,7 @@
 #define BASIN_ENGINE_SHARD_MEMTABLE_H
 
 #include "engine/base/hash.h"
+#include "engine/shard/doubts.h"
 #include "engine/shard/entry.h"
 
 struct slot {
@@ -34,10 +35,11 @@ struct memtable {
     uint16_t partition;
     bool tight; /* The last slot that may be used is: an insert could run over the end. */
     uint64_t version;
+    struct doubts doubts; /* The shard's: which of these entries are in doubt. */
 };
 
 void memtable_init(struct memtable *table, uint32_t partition);
-void memtable_deinit(struct memtable *table); /* Frees the slots, not the entries. */
+void memtable_deinit(struct memtable *table); /* Frees slots and doubts, not the entries. */
 
 /* The entry, lent until the version moves; NULL: not there. */
 struct entry *memtable_find(const struct memtable *table, uint64_t hash, uint32_t namespace_id,
@@ -65,7 +67,7 @@ void memtable_remove(struct memtable *table, uint64_t hash, const struct entry *
 const struct slot *memtable_seek(const struct memtable *table, uint64_t from);
 const struct slot *memtable_next(const struct memtable *table, const struct slot *slot);
 
-uint64_t memtable_memory(const struct memtable *table);
+uint64_t memtable_memory(const struct memtable *table); /* Of slots and doubts. */
 /* Order, homes, counts; for tests and CHECK_SLOW. */
 bool memtable_check(const struct memtable *table);
 

@@ -241,6 +241,53 @@ static void waking_mark(struct shard *shard, struct entry *entry, bool woke)
     shard->waking_count += (uint64_t)wakes - (uint64_t)woke;
 }
 
+/* A new entry in its table, with what it says of the disk. NULL: no memory, nothing has changed. */
+static struct entry *entry_enter(struct shard *shard, const struct shard_key *key,
+                                 const struct value *value, int64_t expiry_ms)
+{
+    bool unresolved = (key->origin & ENTRY_UNRESOLVED) != 0;
+    uint64_t before = memtable_memory(key->table);
+    enum status status = memtable_reserve(key->table);
+    if (status == ST_OK && unresolved) {
+        status = doubts_reserve(&key->table->doubts);
+    }
+    shard->tables_memory += memtable_memory(key->table) - before;
+    shard->memory_moved = true;
+    struct entry *entry =
+        status == ST_OK ? entry_new(shard->slab, key->namespace_id, key->name, value, expiry_ms)
+                        : NULL;
+    if (entry == NULL) {
+        return NULL;
+    }
+    entry->flags |= key->origin & ENTRY_ORIGIN;
+    memtable_insert(key->table, key->hash, entry);
+    if (unresolved) {
+        doubts_add(&key->table->doubts, key->hash);
+        counter_add(&shard->databases[key->database].unresolved, 1);
+    }
+    return entry;
+}
+
+void shard_sift(struct shard *shard, struct memtable *table)
+{
+    struct doubts *doubts = &table->doubts;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < doubts->count; i++) {
+        uint64_t hash = doubts->hashes[i];
+        const struct slot *slot = memtable_seek(table, hash);
+        while (slot != NULL && slot->hash == hash && !entry_in_doubt(slot->entry)) {
+            slot = memtable_next(table, slot);
+        }
+        if (slot != NULL && slot->hash == hash) {
+            doubts->hashes[kept++] = hash;
+        }
+    }
+    uint64_t before = memtable_memory(table);
+    doubts_cut(doubts, kept);
+    shard->tables_memory += memtable_memory(table) - before;
+    shard->memory_moved = true;
+}
+
 enum status shard_store(struct shard *shard, const struct shard_key *key, struct entry *entry,
                         const struct value *value, int64_t expiry_ms, struct entry **entry_out)
 {
@@ -257,21 +304,11 @@ enum status shard_store(struct shard *shard, const struct shard_key *key, struct
         shard->memory_moved = true;
     }
     if (entry == NULL) {
-        uint64_t table_before = memtable_memory(key->table);
-        if (memtable_reserve(key->table) != ST_OK) {
-            return ST_NOMEM;
-        }
-        shard->tables_memory += memtable_memory(key->table) - table_before;
-        entry = entry_new(shard->slab, key->namespace_id, key->name, value, expiry_ms);
+        entry = entry_enter(shard, key, value, expiry_ms);
         if (entry == NULL) {
             return ST_NOMEM;
         }
-        memtable_insert(key->table, key->hash, entry);
-        entry->flags |= key->origin & ENTRY_ORIGIN;
-        shard->memory_moved = true;
-        bool unresolved = (key->origin & ENTRY_UNRESOLVED) != 0;
-        counter_add(&counters->keys, !unresolved);
-        counter_add(&counters->unresolved, unresolved);
+        counter_add(&counters->keys, (key->origin & ENTRY_UNRESOLVED) == 0);
         if (value->shape == VALUE_CLAST) {
             shard_note_memory(shard, 0, value_memory(value));
         }
@@ -366,22 +403,13 @@ enum status shard_bury(struct shard *shard, const struct shard_key *key, bool is
                        struct entry **entry_out)
 {
     struct value none = {.type = VALUE_NONE};
-    uint64_t table_before = memtable_memory(key->table);
-    if (memtable_reserve(key->table) != ST_OK) {
-        return ST_NOMEM;
-    }
-    shard->tables_memory += memtable_memory(key->table) - table_before;
-    shard->memory_moved = true;
-    struct entry *entry = entry_new(shard->slab, key->namespace_id, key->name, &none, EXPIRY_NONE);
+    struct entry *entry = entry_enter(shard, key, &none, EXPIRY_NONE);
     if (entry == NULL) {
         return ST_NOMEM;
     }
-    entry->flags |= ENTRY_DIRTY | (key->origin & ENTRY_ORIGIN);
-    memtable_insert(key->table, key->hash, entry);
-    struct shard_counters *counters = &shard->databases[key->database];
-    counter_add(&counters->keys, -1);
-    counter_add(&counters->volatile_keys, -(int64_t)is_volatile);
-    counter_add(&counters->unresolved, (key->origin & ENTRY_UNRESOLVED) != 0);
+    entry->flags |= ENTRY_DIRTY;
+    counter_add(&shard->databases[key->database].keys, -1);
+    counter_add(&shard->databases[key->database].volatile_keys, -(int64_t)is_volatile);
     *entry_out = entry;
     return ST_OK;
 }
@@ -392,21 +420,16 @@ enum status shard_install(struct shard *shard, const struct shard_key *key,
 {
     int64_t wake_ms = value->type == VALUE_HASH ? fields_earliest(value) : FIELDS_NEVER;
     size_t rows = (expiry_ms != EXPIRY_NONE) + (wake_ms != FIELDS_NEVER);
-    uint64_t table_before = memtable_memory(key->table);
-    if ((rows > 0 && expiry_reserve(&shard->expiry, rows) != ST_OK) ||
-        memtable_reserve(key->table) != ST_OK) {
+    if (rows > 0 && expiry_reserve(&shard->expiry, rows) != ST_OK) {
         return ST_NOMEM;
     }
-    shard->tables_memory += memtable_memory(key->table) - table_before;
-    shard->memory_moved = true;
-    struct entry *entry = entry_new(shard->slab, key->namespace_id, key->name, value, expiry_ms);
+    struct entry *entry = entry_enter(shard, key, value, expiry_ms);
     if (entry == NULL) {
         return ST_NOMEM;
     }
     entry->lsn = lsn;
     entry->access = access & ENTRY_ACCESS_MASK;
-    entry->flags |= (key->origin & ENTRY_ORIGIN) | ENTRY_PINNED;
-    memtable_insert(key->table, key->hash, entry);
+    entry->flags |= ENTRY_PINNED;
     if (value->shape == VALUE_CLAST) {
         shard_note_memory(shard, 0, value_memory(value));
     }

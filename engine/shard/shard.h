@@ -33,9 +33,13 @@ struct shard_waiter {
 };
 
 struct shard_counters {
-    _Atomic uint64_t keys; /* On disk and in memory; too low by at most `unresolved`. */
+    /* On disk and in memory. Too low by one for each of `unresolved` beneath which nothing is
+     * alive: recount.h. */
+    _Atomic uint64_t keys;
     _Atomic uint64_t volatile_keys;
-    _Atomic uint64_t unresolved; /* Keys that were written without a look whether they are there. */
+    /* Entries in doubt (doubts.h) and ROW_UNRESOLVED on disk: keys that were written or deleted
+     * without a look whether they were there. */
+    _Atomic uint64_t unresolved;
 };
 
 struct shard {
@@ -114,6 +118,8 @@ enum status shard_bury(struct shard *shard, const struct shard_key *key, bool is
 enum status shard_install(struct shard *shard, const struct shard_key *key,
                           const struct value *value, int64_t expiry_ms, uint64_t lsn,
                           uint32_t access);
+/* Drops the doubts that entries of the table have not got any more. */
+void shard_sift(struct shard *shard, struct memtable *table);
 /* A clean entry leaves memory, with all parts of its value. */
 void shard_evict(struct shard *shard, struct memtable *table, uint64_t hash, struct entry *entry);
 /* Bytes of its keys: as counted, and as the system gave them. Values that are freed in slices do

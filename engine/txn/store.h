@@ -1,8 +1,10 @@
-/* store: struct basin, as txn, replay, settle and basin.c see it. Nobody else includes it.
+/* store: struct basin, as txn, replay, settle, compact and basin.c see it. Nobody else includes it.
+ * store_memory.c and store_stats.c are the functions of basin.h that need no txn.
  *
- * Lock order: manifest_mutex → shards ascending → waiting_mutex, or a bucket of fetches → nothing;
- * the log has its own locks below all. A worker never waits for manifest_mutex: a parked txn of its
- * own may hold a shard that the mutex's holder waits for. It reads the inventory.
+ * Lock order: manifest_mutex, or recount's → shards ascending → waiting_mutex, or a bucket of
+ * fetches → nothing; the log has its own locks below all. A worker never waits for manifest_mutex
+ * or recount's: a parked txn of its own may hold a shard that the mutex's holder waits for. It
+ * reads the inventory.
  */
 #ifndef BASIN_ENGINE_TXN_STORE_H
 #define BASIN_ENGINE_TXN_STORE_H
@@ -20,6 +22,7 @@ struct loader;
 struct settler;
 struct compactor;
 struct backup;
+struct recount;
 
 /* Bytes by which a shard's memory may change before the total learns of it. */
 #define METER_SLACK 4096
@@ -77,9 +80,10 @@ struct basin {
     struct stack stacks[PARTITION_COUNT]; /* Each guarded by its partition's shard. */
     struct fetch_bucket fetches[FETCH_BUCKETS];
     struct loader *loader;   /* NULL: nothing settles; */
-    struct settler *settler; /* so are these two. */
+    struct settler *settler; /* so are these. */
     struct compactor *compactor;
-    struct backup *backup;             /* NULL: memory only */
+    struct recount *recount;
+    struct backup *backup;             /* NULL: memory only. */
     bool settles;                      /* There is a disk below memory. */
     uint64_t settle_log;               /* Bytes of log that a settle round lets come together. */
     _Atomic bool settle_forced;        /* Memory needs a round, however short the log is. */
@@ -153,11 +157,16 @@ double store_excess(const struct basin *basin);
 enum status store_forget(struct basin *basin, struct evict_pool *pool, uint64_t now_ms,
                          uint64_t budget_us);
 
+/* Brings the total of memory up to date with a shard if nobody has it. It must not be waited for: a
+ * parked command may hold it that only the caller's own worker can wake. In store_memory.c. */
+void store_sample(struct basin *basin, struct shard *shard);
+
 /* Has the settler look whether a round is due. Never waits. In settle.c. */
 void store_ask_settler(struct basin *basin);
+/* How a backup is going. In backup.c. */
+void store_read_backup(struct basin *basin, struct basin_backup *backup_out);
 
-/* Settles and merges all that was written before, so that the number of keys is known. Waits for
- * the device. In basin.c. */
+/* Finds out how many keys there are, for recount_keys. Waits for the device. In recount.c. */
 enum status store_resolve(struct basin *basin);
 
 /* The database that has this namespace now; BASIN_DATABASES: it was dropped. */

@@ -113,7 +113,7 @@ struct txn {
     bool window_wanted;    /* And did not have: from window_first on, so many rows. */
     unsigned window_database;
     uint64_t window_first, window_rows;
-    bool resolve_wanted;     /* The number of keys must be known exactly: settle and merge. */
+    bool resolve_wanted;     /* The number of keys must be known exactly: store_resolve. */
     bool resolved;           /* That has been done. */
     enum status load_status; /* What became of these two, and of what no key can answer for. */
 

@@ -1,6 +1,7 @@
 #include "engine/txn/txn_private.h"
 
 #include "engine/base/check.h"
+#include "engine/txn/recount.h"
 
 /* Cursors are the upper 48 bits of a hash: some clients read them as doubles. A step finishes all
  * keys that share them. */
@@ -204,7 +205,11 @@ enum status txn_database_size(struct txn *txn, unsigned database, uint64_t *size
         unresolved += atomic_load(&counters->unresolved);
     }
     *size_out = size;
-    if (unresolved == 0 || txn->resolved) {
+    if (unresolved == 0) {
+        return ST_OK;
+    }
+    if (txn->resolved) {
+        *size_out = recount_keys(txn->basin->recount, database);
         return txn->load_status;
     }
     txn->resolve_wanted = true;

@@ -18,13 +18,23 @@
 #define DISK_MB 96
 #define BALLAST_MB 40
 #define VALUE 30000
+#define TWICE 600
 #define MOST 5000 /* Values of which no disk here holds so many. */
 #define OUTPUT_MAX 16384
 #define HEALS_MS 10000
 
 static struct process *serving;
 static char dir[128];
-static const char *arguments[8] = {"--log-segment-size", "4mb", "--log-road"};
+#define ROAD 3
+#define SETTLES 4
+static const char *arguments[10] = {"--log-segment-size", "4mb", "--log-road"};
+
+/* How the server writes. One that settles keeps little in memory too. */
+static const struct way {
+    const char *road;
+    bool settles;
+} ways[] = {{"io_uring", false}, {"plain", false}, {"auto", true}};
+#define WAYS (sizeof(ways) / sizeof(ways[0]))
 
 static void serve_end(void)
 {
@@ -43,12 +53,16 @@ static redisContext *serve(void)
 }
 
 /* A fresh disk with a directory for the store; ends what an earlier test left. */
-static void disk_use(const char *mount, const char *road)
+static void disk_use(const char *mount, struct way way)
 {
     EXPECT(mount != NULL);
     snprintf(dir, sizeof(dir), "%s/store", mount);
     shell("mkdir '%s'", dir);
-    arguments[3] = road;
+    static const char *const settling[] = {"--settle-log-size", "1mb", "--maxmemory", "8mb"};
+    arguments[ROAD] = way.road;
+    for (unsigned i = 0; i < 4; i++) {
+        arguments[SETTLES + i] = way.settles ? settling[i] : NULL;
+    }
 }
 
 static void disk_drop(void)
@@ -83,10 +97,12 @@ static void expect_quick_ping(redisContext *context)
     EXPECT(now_ms() - start < 500);
 }
 
-/* Fills the disk; gives how many keys were acknowledged. */
+/* Fills the disk; gives how many keys were acknowledged. The first are written twice: by then they
+ * are on disk alone, if the server settles, and it does not look whether they were there. */
 static uint64_t fill(redisContext *context)
 {
     char error[128] = "";
+    ledger_write(context, 0, TWICE, VALUE, NULL);
     uint64_t count = ledger_write(context, 0, MOST, VALUE, error);
     EXPECT(count > 0 && count < MOST);
     if (strstr(error, "disk full") == NULL) {
@@ -110,9 +126,9 @@ static int64_t heal(redisContext *context, uint64_t next)
 /* -- Full ----------------------------------------------------------------------------------------
  */
 
-static void full_and_healed(const char *mount, const char *road)
+static void full_and_healed(const char *mount, struct way way)
 {
-    disk_use(mount, road);
+    disk_use(mount, way);
     ballast_put(BALLAST_MB);
     redisContext *context = serve();
     uint64_t count = fill(context);
@@ -124,8 +140,8 @@ static void full_and_healed(const char *mount, const char *road)
     EXPECT_INT(ledger_reach(context, count + 1), count);
     ballast_remove();
     int64_t took_ms = heal(context, count);
-    printf("  %s on %s: full after %" PRIu64 " values, healed in %" PRId64 " ms\n", road, mount,
-           count, took_ms);
+    printf("  %s%s on %s: full after %" PRIu64 " values, healed in %" PRId64 " ms\n", way.road,
+           way.settles ? ", settling," : "", mount, count, took_ms);
     EXPECT(took_ms < 5000);
     ledger_write(context, count + 1, 100, VALUE, NULL);
     redisFree(context);
@@ -137,18 +153,16 @@ static void full_and_healed(const char *mount, const char *road)
 
 TEST(a_full_disk_refuses_writes_and_heals_when_there_is_space)
 {
-    if (loop_disk_possible()) {
-        full_and_healed(loop_disk_make(DISK_MB, ""), "io_uring");
-        full_and_healed(loop_disk_make(DISK_MB, ""), "plain");
+    for (size_t i = 0; i < WAYS && loop_disk_possible(); i++) {
+        full_and_healed(loop_disk_make(DISK_MB, ""), ways[i]);
     }
 }
 
 /* No direct writes there on older kernels, and no journal. */
 TEST(a_full_tmpfs_refuses_writes_and_heals_when_there_is_space)
 {
-    if (loop_disk_possible()) {
-        full_and_healed(loop_disk_make_tmpfs(DISK_MB), "io_uring");
-        full_and_healed(loop_disk_make_tmpfs(DISK_MB), "plain");
+    for (size_t i = 0; i < WAYS && loop_disk_possible(); i++) {
+        full_and_healed(loop_disk_make_tmpfs(DISK_MB), ways[i]);
     }
 }
 
@@ -176,36 +190,37 @@ static void restart_while_full(uint64_t count)
     redisFree(context);
 }
 
-TEST(a_kill_while_the_disk_is_full_loses_nothing)
+/* Ends the server on a disk without a free byte, one way or the other, and starts it again. */
+static void ended_while_full(struct way way, bool killed)
 {
-    if (!loop_disk_possible()) {
-        return;
-    }
-    disk_use(loop_disk_make(DISK_MB, ""), "auto");
+    disk_use(loop_disk_make(DISK_MB, ""), way);
     ballast_put(BALLAST_MB);
     redisContext *context = serve();
     uint64_t count = fill(context);
     redisFree(context);
-    process_kill(serving);
+    if (killed) {
+        process_kill(serving);
+    }
     shell("dd if=/dev/zero of='%s/../more' bs=4k status=none 2> /dev/null || true", dir);
+    if (!killed) {
+        process_stop(serving);
+    }
     restart_while_full(count);
     disk_drop();
 }
 
+TEST(a_kill_while_the_disk_is_full_loses_nothing)
+{
+    for (size_t i = 0; i < WAYS && loop_disk_possible(); i++) {
+        ended_while_full(ways[i], true);
+    }
+}
+
 TEST(an_orderly_stop_while_the_disk_is_full_loses_nothing)
 {
-    if (!loop_disk_possible()) {
-        return;
+    for (size_t i = 0; i < WAYS && loop_disk_possible(); i++) {
+        ended_while_full(ways[i], false);
     }
-    disk_use(loop_disk_make(DISK_MB, ""), "auto");
-    ballast_put(BALLAST_MB);
-    redisContext *context = serve();
-    uint64_t count = fill(context);
-    redisFree(context);
-    shell("dd if=/dev/zero of='%s/../more' bs=4k status=none 2> /dev/null || true", dir);
-    process_stop(serving);
-    restart_while_full(count);
-    disk_drop();
 }
 
 /* -- Failing
@@ -235,9 +250,8 @@ static void expect_dead_but_reading(uint64_t count)
 
 TEST(a_failing_disk_refuses_writes_and_reads_go_on)
 {
-    static const char *const roads[] = {"io_uring", "plain"};
-    for (unsigned i = 0; i < 2 && loop_disk_possible(); i++) {
-        disk_use(loop_disk_make(DISK_MB, ""), roads[i]);
+    for (size_t i = 0; i < WAYS && loop_disk_possible(); i++) {
+        disk_use(loop_disk_make(DISK_MB, ""), ways[i]);
         redisContext *context = serve();
         uint64_t count = 300;
         ledger_write(context, 0, count, 1000, NULL);
@@ -263,7 +277,7 @@ TEST(a_disk_that_turns_read_only_refuses_writes_and_reads_go_on)
     if (!loop_disk_possible()) {
         return;
     }
-    disk_use(loop_disk_make(DISK_MB, "errors=remount-ro"), "auto");
+    disk_use(loop_disk_make(DISK_MB, "errors=remount-ro"), ways[0]);
     redisContext *context = serve();
     ledger_write(context, 0, 300, 1000, NULL);
     EXPECT(loop_disk_break());
@@ -286,7 +300,7 @@ TEST(a_read_only_disk_is_refused_at_the_start_and_heals)
         return;
     }
     char output[OUTPUT_MAX];
-    disk_use(loop_disk_make(DISK_MB, ""), "auto");
+    disk_use(loop_disk_make(DISK_MB, ""), ways[0]);
     redisContext *context = serve();
     ledger_write(context, 0, 100, 1000, NULL);
     redisFree(context);

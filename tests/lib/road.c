@@ -90,6 +90,25 @@ void road_pattern_file(struct io *io, const char *path, size_t size)
     close(fd);
 }
 
+struct io_file *road_pattern_open(struct io *io, size_t size, enum io_open_mode mode)
+{
+    road_pattern_file(io, road_path("a"), size);
+    return road_file(io, road_path("a"), mode);
+}
+
+struct io_queue *road_queue(struct io *io, unsigned depth)
+{
+    struct io_queue *queue = NULL;
+    EXPECT_INT(io_queue_open(io, depth, &queue), ST_OK);
+    return queue;
+}
+
+void road_close(struct io_file *file, struct io_queue *queue)
+{
+    io_queue_close(queue);
+    io_file_close(file);
+}
+
 void road_counted(struct io_request *request, enum status status)
 {
     struct road_count *count = request->ctx;

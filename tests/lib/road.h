@@ -34,6 +34,13 @@ bool road_pattern_holds(const void *data, size_t size, uint64_t offset);
 /* Makes a file of `size` bytes of the pattern, synced and not in the page cache. */
 void road_pattern_file(struct io *io, const char *path, size_t size);
 
+/* Makes it under road_path("a"), and opens it. Given. */
+struct io_file *road_pattern_open(struct io *io, size_t size, enum io_open_mode mode);
+
+/* Given. */
+struct io_queue *road_queue(struct io *io, unsigned depth);
+void road_close(struct io_file *file, struct io_queue *queue);
+
 struct road_count {
     _Atomic unsigned done;
     _Atomic unsigned failed;

@@ -58,6 +58,7 @@ void burst_landed(struct io_request *request, enum status status)
 static void burst_open(struct burst *burst, struct sim_disk *disk, struct io_file *file)
 {
     memset(burst, 0, sizeof(*burst));
+    burst->disk = disk;
     EXPECT_INT(io_queue_open(sim_disk_io(disk), 4, &burst->queue), ST_OK);
     for (unsigned i = 0; i < 4; i++) {
         memset(burst->data[i], 'a' + (int)i, BLOCK);
@@ -85,4 +86,17 @@ void burst_read(struct burst *burst, struct sim_disk *disk, struct io_file *file
     for (unsigned i = 0; i < 4; i++) {
         EXPECT_INT(io_queue_read(burst->queue, &burst->requests[i]), ST_OK);
     }
+}
+
+void burst_complete(struct burst *burst)
+{
+    io_queue_start(burst->queue);
+    EXPECT_INT(io_queue_reap(burst->queue), 4);
+}
+
+void burst_end(struct burst *burst, struct io_file *file)
+{
+    io_queue_close(burst->queue);
+    io_file_close(file);
+    sim_disk_free(burst->disk);
 }

@@ -28,6 +28,7 @@ struct landing {
 
 /* Four requests of one block each, in ascending order; a write's block i is full of 'a' + i. */
 struct burst {
+    struct sim_disk *disk;
     struct io_queue *queue;
     struct landing landing;
     struct io_request requests[4];
@@ -40,5 +41,9 @@ void burst_landed(struct io_request *request, enum status status);
 /* Opens the queue and submits four writes to it, or prepares four reads. */
 void burst_write(struct burst *burst, struct sim_disk *disk, struct io_file *file, bool durable);
 void burst_read(struct burst *burst, struct sim_disk *disk, struct io_file *file);
+/* Starts what was prepared, and reaps all four. */
+void burst_complete(struct burst *burst);
+/* Closes queue and file, and frees the disk. */
+void burst_end(struct burst *burst, struct io_file *file);
 
 #endif

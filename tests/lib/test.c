@@ -1,10 +1,13 @@
 #include "tests/lib/test.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,6 +99,21 @@ static bool wanted(const char *name, int argc, char **argv)
         }
     }
     return !any;
+}
+
+bool test_aborts(void (*run)(void *ctx), void *ctx)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit no_core = {0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        run(ctx);
+        _exit(0);
+    }
+    int how = 0;
+    EXPECT(child > 0 && waitpid(child, &how, 0) == child);
+    return WIFSIGNALED(how) && WTERMSIG(how) == SIGABRT;
 }
 
 /* Programs of another kind bring their own. */

@@ -32,6 +32,9 @@ uint64_t test_random_below(uint64_t *state, uint64_t bound);
 /* A fresh directory, removed when the test ends; lent until then. */
 const char *test_dir(void);
 
+/* Whether run, in a child, ends by a CHECK that fails. */
+bool test_aborts(void (*run)(void *ctx), void *ctx);
+
 #define TEST(sentence)                                                                             \
     static void test_##sentence(void);                                                             \
     static struct test test_row_##sentence = {#sentence, test_##sentence, NULL};                   \

@@ -85,11 +85,11 @@ static void tally_print(uint64_t rounds)
            " power cuts, %" PRIu64 " operations lost unacknowledged\n"
            "%" PRIu64 " settle rounds and %" PRIu64 " merges asked for, %" PRIu64
            " operations in their midst, %" PRIu64 " evicted, %" PRIu64 " loads, %" PRIu64
-           " scans, %" PRIu64 " refusals, %" PRIu64 " for damage, %" PRIu64
+           " scans, %" PRIu64 " sizes, %" PRIu64 " refusals, %" PRIu64 " for damage, %" PRIu64
            " in the midst, %" PRIu64 " moves to a backup\n",
            rounds, tally.steps, tally.lives, tally.cuts, tally.steps_back, tally.settles,
-           tally.merges, tally.meanwhile, tally.evicted, tally.loads, tally.scans, tally.refused,
-           tally.corrupt, tally.torn, tally.backups);
+           tally.merges, tally.meanwhile, tally.evicted, tally.loads, tally.scans, tally.sizes,
+           tally.refused, tally.corrupt, tally.torn, tally.backups);
 }
 
 int main(int argc, char **argv)

@@ -15,8 +15,11 @@ void check_cell(struct world *world, const char *where, unsigned database, size_
 void check_read_from(struct world *world, struct session *session, unsigned database, size_t key,
                      struct cell *cell_out);
 
-/* How many keys there are: those whose time has come may or may not be among them. */
+/* How many keys there are, as of a moment between question and answer: those whose time has come
+ * may or may not be among them. It needs no room on the disk. */
 void check_size(struct world *world, unsigned database);
+/* After an operation in the midst of another: the size that is being asked for may be of now. */
+void check_moment(struct world *world);
 /* A scan from its beginning to its end, with operations between its steps or not: every key that
  * was there throughout is given, and none that is not. */
 void check_scan(struct world *world, unsigned database, bool with_operations);

@@ -539,6 +539,9 @@ void operation_meanwhile(struct world *world)
     case 2:
         check_scan(world, (unsigned)world_below(world, STATE_DATABASES), true);
         return;
+    case 3:
+        check_size(world, (unsigned)world_below(world, STATE_DATABASES));
+        return;
     default:
         operation_group(world);
         return;

@@ -4,6 +4,7 @@
 #include "tests/lib/census.h"
 #include "tests/lib/test.h"
 #include "tests/lib/value_check.h"
+#include "tests/model/model_check.h"
 #include "tests/model/model_ops.h"
 
 #include <inttypes.h>
@@ -182,6 +183,7 @@ static void meanwhile(void *ctx)
     for (uint64_t i = 1 + world_below(world, 3); i > 0; i--) {
         tally.meanwhile++;
         operation_meanwhile(world);
+        check_moment(world);
     }
     world->session = &world->sessions[0];
     world->waits = waits;

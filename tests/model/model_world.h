@@ -62,17 +62,18 @@ struct world {
     unsigned was_full; /* The log may still think so: the first who ask make it look again. */
     unsigned sweep, sweep_call; /* See life_sweep; 0: none. */
     unsigned life;
-    bool crowded;      /* While the store writes a stratum, operations go on. */
-    bool scanning;     /* There is one mark a key: no other scan may begin. */
-    uint64_t scans;    /* So many were begun. */
-    bool tells;        /* Prints each step. */
-    struct buf *names; /* Of texts, by key. */
+    bool crowded;          /* While the store writes a stratum, operations go on. */
+    struct sizing *sizing; /* A size that is asked for: it notes the moments; NULL: none. */
+    bool scanning;         /* There is one mark a key: no other scan may begin. */
+    uint64_t scans;        /* So many were begun. */
+    bool tells;            /* Prints each step. */
+    struct buf *names;     /* Of texts, by key. */
     struct buf text;
 };
 
 /* What happened, over all trials: a test that never loads tests nothing. */
 struct tally {
-    uint64_t steps, lives, cuts, settles, merges, meanwhile, evicted, loads, scans, refused,
+    uint64_t steps, lives, cuts, settles, merges, meanwhile, evicted, loads, scans, sizes, refused,
         corrupt, torn, steps_back, backups;
 };
 extern struct tally tally;

@@ -1,7 +1,6 @@
 /* What a store says of its strata, on a disk without threads: basin_reap does what is asked for. */
 #include "engine/basin.h"
-#include "tests/lib/session.h"
-#include "tests/lib/sim_disk.h"
+#include "tests/lib/cellar.h"
 #include "tests/lib/test.h"
 
 #include <stdio.h>
@@ -10,39 +9,6 @@
 #define KEYS 200
 #define VALUE_SIZE 100
 #define BLOCK 4096
-
-static struct sim_disk *disk;
-static struct basin *basin;
-static struct session session;
-
-static void store_open(void)
-{
-    struct basin_options options = basin_options_default();
-    options.dir = "store";
-    options.io = sim_disk_io(disk);
-    options.shards = 4;
-    EXPECT_INT(basin_open(&options, &basin), ST_OK);
-    session_open(&session, basin);
-    session.pump = true;
-}
-
-static void store_close(void)
-{
-    session_close(&session);
-    basin_close(basin);
-}
-
-static void begin(void)
-{
-    disk = sim_disk_new(test_seed());
-    store_open();
-}
-
-static void end(void)
-{
-    store_close();
-    sim_disk_free(disk);
-}
 
 static void keys_write(char letter)
 {
@@ -92,7 +58,7 @@ static void expect_agreement(void)
 
 TEST(what_was_asked_for_is_done_by_the_next_reap)
 {
-    begin();
+    cellar_begin();
     keys_write('a');
     uint64_t asked = basin_settle_ask(basin);
     EXPECT_INT(basin_settle_asked(basin, asked), ST_WAIT);
@@ -107,12 +73,12 @@ TEST(what_was_asked_for_is_done_by_the_next_reap)
     EXPECT_INT(storage().merged_rows, KEYS);
     basin_reap(basin);
     EXPECT_INT(storage().merge_passes, 1); /* Nobody has asked again. */
-    end();
+    cellar_end();
 }
 
 TEST(a_pass_that_has_begun_already_is_not_the_one_asked_for)
 {
-    begin();
+    cellar_begin();
     keys_write('a');
     EXPECT_INT(basin_settle(basin), ST_OK);
     uint64_t first = basin_compact_ask(basin);
@@ -122,12 +88,12 @@ TEST(a_pass_that_has_begun_already_is_not_the_one_asked_for)
     EXPECT_INT(basin_compact_asked(basin, second), ST_WAIT);
     basin_reap(basin);
     EXPECT_INT(basin_compact_asked(basin, second), ST_OK);
-    end();
+    cellar_end();
 }
 
 TEST(the_list_and_the_sums_agree_after_every_change_of_the_manifest)
 {
-    begin();
+    cellar_begin();
     expect_agreement();
     for (int i = 0; i < 4; i++) {
         keys_write((char)('a' + i));
@@ -140,18 +106,17 @@ TEST(the_list_and_the_sums_agree_after_every_change_of_the_manifest)
     }
     struct basin_storage before = storage();
     EXPECT(before.live_bytes >= (uint64_t)KEYS * VALUE_SIZE);
-    store_close();
-    store_open();
+    cellar_reopen();
     expect_agreement();
     EXPECT_INT(storage().strata, before.strata);
     EXPECT_INT(storage().live_bytes, before.live_bytes);
     EXPECT_INT(storage().disk_bytes, before.disk_bytes);
-    end();
+    cellar_end();
 }
 
 TEST(what_settling_cannot_do_is_told_to_who_asked)
 {
-    begin();
+    cellar_begin();
     keys_write('a');
     sim_disk_set_space(disk, sim_disk_used(disk));
     uint64_t asked = basin_settle_ask(basin);
@@ -160,12 +125,12 @@ TEST(what_settling_cannot_do_is_told_to_who_asked)
     EXPECT_INT(storage().settle_status, ST_FULL);
     EXPECT(storage().settle_ended);
     sim_disk_set_space(disk, UINT64_MAX);
-    end();
+    cellar_end();
 }
 
 TEST(shards_share_partitions_and_keys_among_them)
 {
-    begin();
+    cellar_begin();
     keys_write('a');
     unsigned partitions = 0;
     uint64_t keys = 0;
@@ -179,7 +144,7 @@ TEST(shards_share_partitions_and_keys_among_them)
     }
     EXPECT_INT(partitions, BASIN_PARTITIONS);
     EXPECT_INT(keys, KEYS);
-    end();
+    cellar_end();
 }
 
 TEST(a_store_in_memory_has_nothing_to_settle)

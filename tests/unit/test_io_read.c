@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -46,8 +45,7 @@ TEST(io_reads_directly_all_sizes_and_past_the_end)
     FOR_EACH_ROAD(io)
     {
         for (unsigned i = 0; i < sizeof(file_sizes) / sizeof(file_sizes[0]); i++) {
-            road_pattern_file(io, road_path("a"), file_sizes[i]);
-            struct io_file *file = road_file(io, road_path("a"), IO_READ_DIRECT);
+            struct io_file *file = road_pattern_open(io, file_sizes[i], IO_READ_DIRECT);
             uint64_t size;
             EXPECT_INT(io_file_size(file, &size), ST_OK);
             EXPECT_INT(size, file_sizes[i]);
@@ -102,8 +100,7 @@ TEST(io_reads_past_the_page_cache_where_that_is_granted)
     road_pattern_file(io, road_path("a"), size);
     EXPECT_INT(pages_cached(road_path("a"), size), 0);
     struct io_file *file = road_file(io, road_path("a"), IO_READ_DIRECT);
-    struct io_queue *queue;
-    EXPECT_INT(io_queue_open(io, 1, &queue), ST_OK);
+    struct io_queue *queue = road_queue(io, 1);
     void *data = road_buffer(size, 0);
     struct road_count count = {0};
     struct io_request read = road_request(file, data, size, 0, &count);
@@ -117,32 +114,37 @@ TEST(io_reads_past_the_page_cache_where_that_is_granted)
     file = road_file(io, road_path("a"), IO_READ);
     EXPECT(reads_pattern(file, size, size, 0));
     EXPECT(pages_cached(road_path("a"), size) > 0);
-    io_queue_close(queue);
-    io_file_close(file);
+    road_close(file, queue);
     free(data);
     io_free(io);
 }
 
-/* In a child: a read that begins `shift` bytes behind an aligned place of memory. */
+/* A read that begins `shift` bytes behind an aligned place of memory. */
+struct shifted {
+    struct io_file *file;
+    struct io_queue *queue; /* NULL: without one. */
+    size_t shift, size;
+    uint64_t offset;
+};
+
+static void read_shifted(void *ctx)
+{
+    const struct shifted *shifted = ctx;
+    char *data = road_buffer(2 * BLOCK, 0);
+    struct road_count count = {0};
+    struct io_request read =
+        road_request(shifted->file, data + shifted->shift, shifted->size, shifted->offset, &count);
+    size_t got;
+    (void)(shifted->queue != NULL
+               ? io_queue_read(shifted->queue, &read)
+               : io_file_read(read.file, read.data, read.size, read.offset, &got));
+}
+
 static bool read_aborts(struct io_file *file, struct io_queue *queue, size_t shift, size_t size,
                         uint64_t offset)
 {
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        struct rlimit no_core = {0, 0};
-        setrlimit(RLIMIT_CORE, &no_core);
-        char *data = road_buffer(2 * BLOCK, 0);
-        struct road_count count = {0};
-        struct io_request read = road_request(file, data + shift, size, offset, &count);
-        size_t got;
-        enum status status = queue != NULL ? io_queue_read(queue, &read)
-                                           : io_file_read(file, data + shift, size, offset, &got);
-        _exit(status == ST_OK ? 0 : 1);
-    }
-    int how = 0;
-    EXPECT(waitpid(child, &how, 0) == child);
-    return WIFSIGNALED(how) && WTERMSIG(how) == SIGABRT;
+    struct shifted shifted = {file, queue, shift, size, offset};
+    return test_aborts(read_shifted, &shifted);
 }
 
 TEST(io_checks_that_direct_reads_are_aligned)
@@ -151,8 +153,7 @@ TEST(io_checks_that_direct_reads_are_aligned)
     if (io == NULL) {
         return;
     }
-    road_pattern_file(io, road_path("a"), BLOCK);
-    struct io_file *file = road_file(io, road_path("a"), IO_READ_DIRECT);
+    struct io_file *file = road_pattern_open(io, BLOCK, IO_READ_DIRECT);
     struct io_queue *queues[2] = {NULL};
     EXPECT_INT(io_queue_open(io, 1, &queues[1]), ST_OK);
     for (unsigned i = 0; i < 2; i++) {
@@ -215,8 +216,7 @@ TEST(io_reads_more_than_two_gibibytes_at_once)
     EXPECT(got == LARGE + PIECE);
     EXPECT(road_pattern_holds(data + LARGE - PIECE, 2 * PIECE, LARGE - PIECE));
     memset(data + LARGE - PIECE, 0, 2 * PIECE);
-    struct io_queue *queue;
-    EXPECT_INT(io_queue_open(io, 1, &queue), ST_OK);
+    struct io_queue *queue = road_queue(io, 1);
     struct road_count count = {0};
     struct io_request read = road_request(file, data, LARGE + PIECE, 0, &count);
     EXPECT_INT(io_queue_read(queue, &read), ST_OK);
@@ -224,8 +224,7 @@ TEST(io_reads_more_than_two_gibibytes_at_once)
     road_reap_until(queue, &count, 1);
     EXPECT(count.failed == 0 && read.size_done == LARGE + PIECE);
     EXPECT(road_pattern_holds(data + LARGE - PIECE, 2 * PIECE, LARGE - PIECE));
-    io_queue_close(queue);
-    io_file_close(file);
+    road_close(file, queue);
     munmap(data, LARGE + PIECE);
     io_free(io);
 }
@@ -345,10 +344,8 @@ TEST(io_queue_reads_any_range_also_past_the_end_in_every_mode)
     {
         for (enum io_open_mode mode = IO_READ; mode <= IO_WRITE_DIRECT; mode++) {
             uint64_t file_size = 40 * BLOCK + test_random_below(&chance, BLOCK);
-            road_pattern_file(io, road_path("a"), file_size);
-            struct io_file *file = road_file(io, road_path("a"), mode);
-            struct io_queue *queue;
-            EXPECT_INT(io_queue_open(io, BATCH, &queue), ST_OK);
+            struct io_file *file = road_pattern_open(io, file_size, mode);
+            struct io_queue *queue = road_queue(io, BATCH);
             size_t step = mode == IO_READ || mode == IO_WRITE ? 601 : io_file_alignment(file);
             for (unsigned round = 0; round < 10; round++) {
                 struct batch batch;
@@ -358,8 +355,7 @@ TEST(io_queue_reads_any_range_also_past_the_end_in_every_mode)
                 road_reap_until(queue, &batch.count, BATCH);
                 batch_expect(&batch, file_size);
             }
-            io_queue_close(queue);
-            io_file_close(file);
+            road_close(file, queue);
             EXPECT_INT(io_unlink(io, road_path("a")), ST_OK);
         }
     }
@@ -369,10 +365,8 @@ TEST(io_queue_counts_prepared_reads_and_begins_them_together)
 {
     FOR_EACH_ROAD(io)
     {
-        road_pattern_file(io, road_path("a"), 4 * BLOCK);
-        struct io_file *file = road_file(io, road_path("a"), IO_READ_DIRECT);
-        struct io_queue *queue;
-        EXPECT_INT(io_queue_open(io, 4, &queue), ST_OK);
+        struct io_file *file = road_pattern_open(io, 4 * BLOCK, IO_READ_DIRECT);
+        struct io_queue *queue = road_queue(io, 4);
         io_queue_start(queue); /* Of nothing. */
         struct road_count count = {0};
         struct io_request reads[5];
@@ -389,8 +383,7 @@ TEST(io_queue_counts_prepared_reads_and_begins_them_together)
         EXPECT_INT(count.failed, 0);
         EXPECT(road_pattern_holds(data, 4 * BLOCK, 0));
         EXPECT(road_pattern_holds(data + 4 * BLOCK, BLOCK, 0));
-        io_queue_close(queue);
-        io_file_close(file);
+        road_close(file, queue);
         free(data);
     }
 }
@@ -399,10 +392,8 @@ TEST(io_queue_close_waits_for_reads_that_were_only_prepared)
 {
     FOR_EACH_ROAD(io)
     {
-        road_pattern_file(io, road_path("a"), 8 * BLOCK);
-        struct io_file *file = road_file(io, road_path("a"), IO_READ_DIRECT);
-        struct io_queue *queue;
-        EXPECT_INT(io_queue_open(io, 8, &queue), ST_OK);
+        struct io_file *file = road_pattern_open(io, 8 * BLOCK, IO_READ_DIRECT);
+        struct io_queue *queue = road_queue(io, 8);
         struct road_count count = {0};
         struct io_request reads[8];
         char *data = road_buffer(8 * BLOCK, 0);
@@ -425,10 +416,8 @@ TEST(io_queue_mixes_reads_and_writes)
 {
     FOR_EACH_ROAD(io)
     {
-        road_pattern_file(io, road_path("a"), 32 * BLOCK);
-        struct io_file *file = road_file(io, road_path("a"), IO_WRITE_DIRECT);
-        struct io_queue *queue;
-        EXPECT_INT(io_queue_open(io, 32, &queue), ST_OK);
+        struct io_file *file = road_pattern_open(io, 32 * BLOCK, IO_WRITE_DIRECT);
+        struct io_queue *queue = road_queue(io, 32);
         struct road_count count = {0};
         struct io_request requests[32];
         char *data = road_buffer(32 * BLOCK, 0);
@@ -452,8 +441,7 @@ TEST(io_queue_mixes_reads_and_writes)
                                   : road_pattern_holds(data + i * BLOCK, BLOCK, i * BLOCK));
             }
         }
-        io_queue_close(queue);
-        io_file_close(file);
+        road_close(file, queue);
         free(data);
         EXPECT_INT(io_unlink(io, road_path("a")), ST_OK);
     }
@@ -468,8 +456,7 @@ TEST(io_queue_reads_that_fail_end_with_io)
         char byte;
         size_t got;
         EXPECT_INT(io_file_read(dir, &byte, 1, 0, &got), ST_IO);
-        struct io_queue *queue;
-        EXPECT_INT(io_queue_open(io, 2, &queue), ST_OK);
+        struct io_queue *queue = road_queue(io, 2);
         struct road_count count = {0};
         struct io_request read = road_request(dir, &byte, 1, 0, &count);
         EXPECT_INT(io_queue_read(queue, &read), ST_OK);
@@ -477,8 +464,7 @@ TEST(io_queue_reads_that_fail_end_with_io)
         road_reap_until(queue, &count, 1);
         EXPECT_INT(count.failed, 1);
         EXPECT_INT(count.status, ST_IO);
-        road_pattern_file(io, road_path("a"), BLOCK);
-        struct io_file *file = road_file(io, road_path("a"), IO_READ);
+        struct io_file *file = road_pattern_open(io, BLOCK, IO_READ);
         read = road_request(file, &byte, 1, (uint64_t)1 << 63, &count);
         EXPECT_INT(io_queue_read(queue, &read), ST_OK);
         io_queue_start(queue);

@@ -2,50 +2,11 @@
  * The model test (tests/model) does the same at random. */
 #include "engine/txn/store.h"
 
-#include "tests/lib/session.h"
-#include "tests/lib/sim_disk.h"
+#include "tests/lib/cellar.h"
 #include "tests/lib/test.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#define DIR_NAME "/store"
-
-static struct sim_disk *disk;
-static struct basin *basin;
-static struct session session;
-
-static void store_open(void)
-{
-    struct basin_options options = basin_options_default();
-    options.dir = DIR_NAME;
-    options.io = sim_disk_io(disk);
-    options.segment_size = 64 << 10;
-    options.shards = 4;
-    EXPECT_INT(basin_open(&options, &basin), ST_OK);
-    session_open(&session, basin);
-    session.pump = true;
-    session.wait_durable = true;
-    session.now_ms = io_wall_ms(sim_disk_io(disk));
-}
-
-static void store_close(void)
-{
-    session_close(&session);
-    basin_close(basin);
-}
-
-static void begin(void)
-{
-    disk = sim_disk_new(test_seed());
-    store_open();
-}
-
-static void end(void)
-{
-    store_close();
-    sim_disk_free(disk);
-}
 
 static const char *key_of(unsigned number)
 {
@@ -80,26 +41,13 @@ static uint64_t size(void)
     return count;
 }
 
-static void settle(void)
-{
-    EXPECT_INT(basin_settle(basin), ST_OK);
-    basin_forget(basin, 1, 1);
-}
-
-static void power_cut(void)
-{
-    sim_disk_crash(disk);
-    store_close();
-    store_open();
-}
-
 TEST(what_was_settled_is_read_back_after_it_left_memory)
 {
-    begin();
+    cellar_begin();
     for (unsigned i = 0; i < 500; i++) {
         set(i, key_of(i));
     }
-    settle();
+    cellar_settle();
     struct basin_stats stats;
     basin_get_stats(basin, &stats);
     uint64_t loads = stats.loads;
@@ -110,21 +58,21 @@ TEST(what_was_settled_is_read_back_after_it_left_memory)
     EXPECT_INT(stats.loads - loads, 500);
     expect(501, NULL);
     EXPECT_INT(size(), 500);
-    end();
+    cellar_end();
 }
 
 /* S4: the log before the round is not replayed, and what came after it is, on top. */
 TEST(a_start_goes_on_from_the_last_round)
 {
-    begin();
+    cellar_begin();
     set(1, "settled");
     set(2, "settled");
-    settle();
+    cellar_settle();
     uint64_t settled = basin_end(basin);
     set(2, "later");
     EXPECT_INT(session_delete(&session, key_of(1)), ST_OK);
     set(3, "new");
-    power_cut();
+    cellar_power_cut();
     struct basin_stats stats;
     basin_get_stats(basin, &stats);
     EXPECT_INT(stats.start_lsn, settled);
@@ -133,59 +81,59 @@ TEST(a_start_goes_on_from_the_last_round)
     expect(2, "later");
     expect(3, "new");
     EXPECT_INT(size(), 2);
-    end();
+    cellar_end();
 }
 
 TEST(a_deleted_key_stays_deleted_and_its_space_comes_back)
 {
-    begin();
+    cellar_begin();
     for (unsigned i = 0; i < 300; i++) {
         set(i, "x");
     }
-    settle();
+    cellar_settle();
     for (unsigned i = 0; i < 300; i++) {
         EXPECT_INT(session_delete(&session, key_of(i)), ST_OK);
     }
-    settle();
+    cellar_settle();
     EXPECT_INT(size(), 0);
     expect(7, NULL);
     EXPECT_INT(basin_compact(basin), ST_OK);
     EXPECT_INT(basin->manifest.run_count, 0);
     EXPECT_INT(basin->manifest.stratum_count, 0);
-    power_cut();
+    cellar_power_cut();
     expect(7, NULL);
     EXPECT_INT(size(), 0);
-    end();
+    cellar_end();
 }
 
 /* Keys that are written without a look whether they are there count once. */
 TEST(the_number_of_keys_is_exact_after_blind_writes_and_deletions)
 {
-    begin();
+    cellar_begin();
     for (unsigned round = 0; round < 6; round++) {
         for (unsigned i = round * 20; i < 100 + round * 20; i++) {
             set(i, key_of(round));
         }
-        settle();
+        cellar_settle();
         EXPECT_INT(size(), 100 + round * 20);
         if (round % 2 == 1) {
-            power_cut();
+            cellar_power_cut();
             EXPECT_INT(size(), 100 + round * 20);
         }
     }
-    end();
+    cellar_end();
 }
 
 TEST(merging_keeps_the_newest_of_each_key_and_throws_the_rest_away)
 {
-    begin();
+    cellar_begin();
     for (unsigned round = 0; round < 10; round++) {
         for (unsigned i = 0; i < 200; i++) {
             char text[64];
             snprintf(text, sizeof(text), "round %u of key %u, with some more bytes", round, i);
             set(i, text);
         }
-        settle();
+        cellar_settle();
     }
     EXPECT_INT(basin_compact(basin), ST_OK);
     EXPECT_INT(basin_compact(basin), ST_OK); /* The first found out which strata are dead. */
@@ -201,7 +149,7 @@ TEST(merging_keeps_the_newest_of_each_key_and_throws_the_rest_away)
         snprintf(text, sizeof(text), "round 9 of key %u, with some more bytes", i);
         expect(i, text);
     }
-    end();
+    cellar_end();
 }
 
 static enum status expire_fn(struct txn *txn, void *ctx)
@@ -213,7 +161,7 @@ static enum status expire_fn(struct txn *txn, void *ctx)
 
 TEST(keys_that_expire_on_disk_are_purged_by_a_merge)
 {
-    begin();
+    cellar_begin();
     int64_t at_ms = (int64_t)session.now_ms + 1000;
     for (unsigned i = 0; i < 100; i++) {
         set(i, "brief");
@@ -222,7 +170,7 @@ TEST(keys_that_expire_on_disk_are_purged_by_a_merge)
             EXPECT_INT(session_run(&session, 0, &key, 1, false, 64, expire_fn, &at_ms), ST_OK);
         }
     }
-    settle();
+    cellar_settle();
     sim_disk_advance(disk, 100ull * 1000 * 1000);
     session.now_ms += 100 * 1000;
     EXPECT_INT(basin_compact(basin), ST_OK);
@@ -230,11 +178,11 @@ TEST(keys_that_expire_on_disk_are_purged_by_a_merge)
     EXPECT_INT(size(), 50);
     expect(0, NULL);
     expect(1, "brief");
-    power_cut();
+    cellar_power_cut();
     EXPECT_INT(size(), 50);
     expect(0, NULL);
     expect(99, "brief");
-    end();
+    cellar_end();
 }
 
 static enum status flush_fn(struct txn *txn, void *ctx)
@@ -245,35 +193,35 @@ static enum status flush_fn(struct txn *txn, void *ctx)
 
 TEST(flushall_drops_all_files_with_the_next_round)
 {
-    begin();
+    cellar_begin();
     for (unsigned i = 0; i < 100; i++) {
         set(i, "x");
     }
-    settle();
+    cellar_settle();
     EXPECT_INT(session_run(&session, 0, NULL, 0, true, 1024, flush_fn, NULL), ST_OK);
     set(5, "after");
-    settle();
+    cellar_settle();
     EXPECT_INT(basin->manifest.stratum_count, 1);
     EXPECT_INT(basin->strata.count, 1);
     expect(5, "after");
     expect(6, NULL);
     EXPECT_INT(size(), 1);
-    power_cut();
+    cellar_power_cut();
     expect(5, "after");
     EXPECT_INT(size(), 1);
-    end();
+    cellar_end();
 }
 
 /* S3 */
 TEST(a_damaged_grain_is_an_error_and_the_rest_lives_on)
 {
-    begin();
+    cellar_begin();
     for (unsigned i = 0; i < 50; i++) {
         set(i, "a value of some length that can be damaged");
     }
-    settle();
+    cellar_settle();
     char path[64];
-    snprintf(path, sizeof(path), DIR_NAME "/strata/%08x.stratum", basin->manifest.strata[0].id);
+    snprintf(path, sizeof(path), CELLAR_DIR "/strata/%08x.stratum", basin->manifest.strata[0].id);
     sim_disk_corrupt(disk, path, 4096 + 60, 1);
     unsigned damaged = 0;
     for (unsigned i = 0; i < 50; i++) {
@@ -287,5 +235,5 @@ TEST(a_damaged_grain_is_an_error_and_the_rest_lives_on)
         buf_deinit(&value);
     }
     EXPECT_INT(damaged, 1);
-    end();
+    cellar_end();
 }

@@ -1,12 +1,8 @@
 #include "tests/lib/sim_check.h"
 #include "tests/lib/test.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* D1: also over older, unsynced writes to the same bytes, and truncations. */
 TEST(sim_disk_keeps_a_completed_durable_queue_write_over_every_crash)
@@ -27,9 +23,7 @@ TEST(sim_disk_keeps_a_completed_durable_queue_write_over_every_crash)
             EXPECT_INT(burst.landing.statuses[i], ST_OK);
             EXPECT_INT(sim_count_raw(disk, "a", (unsigned char)('a' + i)), BLOCK);
         }
-        io_file_close(file);
-        io_queue_close(burst.queue);
-        sim_disk_free(disk);
+        burst_end(&burst, file);
     }
 }
 
@@ -48,9 +42,7 @@ TEST(sim_disk_may_keep_or_lose_writes_in_flight)
         EXPECT_INT(io_queue_reap(burst.queue), 4);
         EXPECT_INT(burst.landing.statuses[0], ST_IO);
         EXPECT_INT(io_queue_reap(burst.queue), 0);
-        io_file_close(file);
-        io_queue_close(burst.queue);
-        sim_disk_free(disk);
+        burst_end(&burst, file);
     }
     EXPECT(kept > 5 && lost > 5);
 }
@@ -112,9 +104,7 @@ TEST(sim_disk_held_completes_only_what_is_released)
     EXPECT_INT(sim_count_raw(disk, "a", 'a'), 0);
     sim_disk_hold(disk, false);
     EXPECT_INT(io_queue_reap(burst.queue), 2);
-    io_file_close(file);
-    io_queue_close(burst.queue);
-    sim_disk_free(disk);
+    burst_end(&burst, file);
 }
 
 /* -- Reads ------------------------------------------------------------------------------------- */
@@ -186,16 +176,13 @@ TEST(sim_disk_reads_past_the_end_tell_what_there_was)
     EXPECT_INT(io_file_truncate(file, 2 * BLOCK + 100), ST_OK);
     struct burst burst;
     burst_read(&burst, disk, file);
-    io_queue_start(burst.queue);
-    EXPECT_INT(io_queue_reap(burst.queue), 4);
+    burst_complete(&burst);
     EXPECT_INT(burst.requests[1].size_done, BLOCK);
     EXPECT_INT(burst.requests[2].size_done, 100);
     EXPECT(is_all(burst.data[2], 100, 'C'));
     EXPECT_INT(burst.requests[3].size_done, 0);
     EXPECT_INT(burst.landing.statuses[3], ST_OK);
-    io_queue_close(burst.queue);
-    io_file_close(file);
-    sim_disk_free(disk);
+    burst_end(&burst, file);
 }
 
 TEST(sim_disk_reads_see_what_landed_before_them)
@@ -223,8 +210,7 @@ TEST(sim_disk_reads_fail_with_rubbish_when_their_turn_comes)
     sim_disk_fail_after(disk, 4, ST_IO); /* The queue's opening is the first call. */
     burst_read(&burst, disk, file);
     EXPECT_INT(sim_disk_faults_met(disk), 1);
-    io_queue_start(burst.queue);
-    EXPECT_INT(io_queue_reap(burst.queue), 4);
+    burst_complete(&burst);
     for (unsigned i = 0; i < 4; i++) {
         EXPECT_INT(burst.landing.statuses[i], i == 2 ? ST_IO : ST_OK);
         EXPECT(is_all(burst.data[i], BLOCK, (unsigned char)('A' + i)) == (i != 2));
@@ -232,13 +218,10 @@ TEST(sim_disk_reads_fail_with_rubbish_when_their_turn_comes)
     io_queue_close(burst.queue);
     sim_disk_fail_from(disk, 1, ST_FULL); /* Reads need no space. */
     burst_read(&burst, disk, file);
-    io_queue_start(burst.queue);
-    EXPECT_INT(io_queue_reap(burst.queue), 4);
+    burst_complete(&burst);
     EXPECT_INT(burst.landing.statuses[0], ST_OK);
     EXPECT_INT(sim_disk_faults_met(disk), 1);
-    io_queue_close(burst.queue);
-    io_file_close(file);
-    sim_disk_free(disk);
+    burst_end(&burst, file);
 }
 
 TEST(sim_disk_held_completes_reads_as_they_are_released)
@@ -264,28 +247,32 @@ TEST(sim_disk_held_completes_reads_as_they_are_released)
     sim_disk_free(disk);
 }
 
-/* In a child: a read that begins `shift` bytes behind an aligned place of memory. */
+/* A read that begins `shift` bytes behind an aligned place of memory. */
+struct shifted {
+    struct burst *burst;
+    bool queued;
+    size_t shift, size;
+    uint64_t offset;
+};
+
+static void read_shifted(void *ctx)
+{
+    const struct shifted *shifted = ctx;
+    char *data = aligned_alloc(BLOCK, (size_t)2 * BLOCK);
+    struct io_request read = shifted->burst->requests[0];
+    read.data = data + shifted->shift;
+    read.size = shifted->size;
+    read.offset = shifted->offset;
+    size_t got;
+    (void)(shifted->queued ? io_queue_read(shifted->burst->queue, &read)
+                           : io_file_read(read.file, read.data, read.size, read.offset, &got));
+}
+
 static bool read_aborts(struct burst *burst, bool queued, size_t shift, size_t size,
                         uint64_t offset)
 {
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        struct rlimit no_core = {0, 0};
-        setrlimit(RLIMIT_CORE, &no_core);
-        char *data = aligned_alloc(BLOCK, (size_t)2 * BLOCK);
-        struct io_request read = burst->requests[0];
-        read.data = data + shift;
-        read.size = size;
-        read.offset = offset;
-        size_t got;
-        enum status status = queued ? io_queue_read(burst->queue, &read)
-                                    : io_file_read(read.file, data + shift, size, offset, &got);
-        _exit(status == ST_OK ? 0 : 1);
-    }
-    int how = 0;
-    EXPECT(waitpid(child, &how, 0) == child);
-    return WIFSIGNALED(how) && WTERMSIG(how) == SIGABRT;
+    struct shifted shifted = {burst, queued, shift, size, offset};
+    return test_aborts(read_shifted, &shifted);
 }
 
 TEST(sim_disk_checks_that_direct_reads_are_aligned)
@@ -295,7 +282,7 @@ TEST(sim_disk_checks_that_direct_reads_are_aligned)
     sim_disk_set_alignment(disk, 1024);
     struct io_file *file = NULL;
     EXPECT_INT(io_file_open(sim_disk_io(disk), "a", IO_READ_DIRECT, &file), ST_OK);
-    struct burst burst = {.requests[0] = {.file = file, .done = burst_landed}};
+    struct burst burst = {.disk = disk, .requests[0] = {.file = file, .done = burst_landed}};
     EXPECT_INT(io_queue_open(sim_disk_io(disk), 4, &burst.queue), ST_OK);
     for (unsigned i = 0; i < 2; i++) {
         EXPECT(!read_aborts(&burst, i == 1, 1024, 1024, 1024));
@@ -303,9 +290,7 @@ TEST(sim_disk_checks_that_direct_reads_are_aligned)
         EXPECT(read_aborts(&burst, i == 1, 0, 512, 0));
         EXPECT(read_aborts(&burst, i == 1, 0, 1024, 512));
     }
-    io_queue_close(burst.queue);
-    io_file_close(file);
-    sim_disk_free(disk);
+    burst_end(&burst, file);
 }
 
 TEST(sim_disk_reads_give_what_was_corrupted)
@@ -315,15 +300,12 @@ TEST(sim_disk_reads_give_what_was_corrupted)
     struct burst burst;
     sim_disk_corrupt(disk, "a", BLOCK + 17, 1);
     burst_read(&burst, disk, file);
-    io_queue_start(burst.queue);
-    EXPECT_INT(io_queue_reap(burst.queue), 4);
+    burst_complete(&burst);
     EXPECT_INT(burst.landing.statuses[1], ST_OK);
     EXPECT(burst.data[1][17] != 'B');
     EXPECT(is_all(burst.data[1], 17, 'B') && is_all(burst.data[1] + 18, BLOCK - 18, 'B'));
     EXPECT(is_all(burst.data[2], BLOCK, 'C'));
-    io_queue_close(burst.queue);
-    io_file_close(file);
-    sim_disk_free(disk);
+    burst_end(&burst, file);
 }
 
 TEST(sim_disk_reads_from_before_a_crash_end_with_io_begun_or_not)

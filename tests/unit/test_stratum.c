@@ -22,13 +22,25 @@
 #define BYTE_STEP 1
 #endif
 
-/* A disk with the batch, which has id 1, as a finished stratum. */
-static struct sim_disk *disk_with(const struct batch *batch)
+/* A disk with a batch, which has id 1, as a finished stratum. */
+struct scene {
+    struct batch *batch;
+    struct sim_disk *disk;
+};
+
+/* Takes the batch. */
+static struct scene scene_begin(struct batch *batch)
 {
-    struct sim_disk *disk = sim_disk_new(test_seed());
-    EXPECT_INT(batch_make_dirs(sim_disk_io(disk)), ST_OK);
-    EXPECT_INT(batch_write(batch, sim_disk_io(disk), BATCH_DIR), ST_OK);
-    return disk;
+    struct scene scene = {batch, sim_disk_new(test_seed())};
+    EXPECT_INT(batch_make_dirs(sim_disk_io(scene.disk)), ST_OK);
+    EXPECT_INT(batch_write(batch, sim_disk_io(scene.disk), BATCH_DIR), ST_OK);
+    return scene;
+}
+
+static void scene_end(struct scene *scene)
+{
+    sim_disk_free(scene->disk);
+    batch_free(scene->batch);
 }
 
 static enum status open_one(struct sim_disk *disk, bool with_run, struct stratum **stratum_out)
@@ -66,14 +78,12 @@ TEST(stratum_gives_every_row_and_grain_after_a_power_cut)
 {
     static const unsigned counts[] = {0, 1, 2, 120, 1000, 20000};
     for (unsigned i = 0; i < 6; i++) {
-        struct batch *batch = batch_new(test_seed() + i, 1, counts[i], 0, 3 * i);
-        struct sim_disk *disk = disk_with(batch);
-        sim_disk_set_crash(disk, SIM_CRASH_LOSE_ALL);
-        sim_disk_crash(disk);
-        batch->find_every = 1 + counts[i] / 1500;
-        EXPECT_INT(open_and_check(disk, batch), ST_OK);
-        sim_disk_free(disk);
-        batch_free(batch);
+        struct scene scene = scene_begin(batch_new(test_seed() + i, 1, counts[i], 0, 3 * i));
+        sim_disk_set_crash(scene.disk, SIM_CRASH_LOSE_ALL);
+        sim_disk_crash(scene.disk);
+        scene.batch->find_every = 1 + counts[i] / 1500;
+        EXPECT_INT(open_and_check(scene.disk, scene.batch), ST_OK);
+        scene_end(&scene);
     }
 }
 
@@ -81,22 +91,18 @@ TEST(stratum_finds_rows_whose_place_runs_over_many_pages)
 {
     static const unsigned places[] = {1, 2, 5, 40};
     for (unsigned i = 0; i < 4; i++) {
-        struct batch *batch = batch_new(test_seed() + i, 1, 2000, places[i], 10);
-        batch->find_every = 3;
-        struct sim_disk *disk = disk_with(batch);
-        EXPECT_INT(open_and_check(disk, batch), ST_OK);
-        sim_disk_free(disk);
-        batch_free(batch);
+        struct scene scene = scene_begin(batch_new(test_seed() + i, 1, 2000, places[i], 10));
+        scene.batch->find_every = 3;
+        EXPECT_INT(open_and_check(scene.disk, scene.batch), ST_OK);
+        scene_end(&scene);
     }
 }
 
 TEST(stratum_with_grains_larger_than_the_buffer_gives_them_back)
 {
-    struct batch *batch = batch_new(test_seed(), 1, 7, 0, (5u << 20) / 2 + 13);
-    struct sim_disk *disk = disk_with(batch);
-    EXPECT_INT(open_and_check(disk, batch), ST_OK);
-    sim_disk_free(disk);
-    batch_free(batch);
+    struct scene scene = scene_begin(batch_new(test_seed(), 1, 7, 0, (5u << 20) / 2 + 13));
+    EXPECT_INT(open_and_check(scene.disk, scene.batch), ST_OK);
+    scene_end(&scene);
 }
 
 TEST(stratum_on_a_real_disk_gives_every_row_and_grain)
@@ -122,18 +128,16 @@ TEST(stratum_on_a_real_disk_gives_every_row_and_grain)
 
 TEST(stratum_without_its_run_gives_grains)
 {
-    struct batch *batch = batch_new(test_seed(), 1, 10, 0, 50);
-    struct sim_disk *disk = disk_with(batch);
+    struct scene scene = scene_begin(batch_new(test_seed(), 1, 10, 0, 50));
     struct stratum *stratum;
-    EXPECT_INT(open_one(disk, false, &stratum), ST_OK);
+    EXPECT_INT(open_one(scene.disk, false, &stratum), ST_OK);
     unsigned char data[GRAIN_HEADER_SIZE];
     EXPECT_INT(stratum_facts(stratum)->memory, 0);
     EXPECT_INT(stratum_facts(stratum)->row_count, 10);
     EXPECT_INT(stratum_read(stratum, STRATUM_GRAINS_START, data, sizeof(data)), ST_OK);
-    EXPECT(memcmp(data, batch->grains.data, sizeof(data)) == 0);
+    EXPECT(memcmp(data, scene.batch->grains.data, sizeof(data)) == 0);
     stratum_unref(stratum);
-    sim_disk_free(disk);
-    batch_free(batch);
+    scene_end(&scene);
 }
 
 TEST(stratum_is_absent_until_it_was_finished)
@@ -314,55 +318,51 @@ TEST(stratum_is_whole_when_space_came_a_little_at_a_time)
 /* S3: every byte of a small file, one after the other. */
 TEST(stratum_with_any_byte_changed_is_corrupt_or_gives_the_same)
 {
-    struct batch *batch = batch_new(test_seed(), 1, 150, 0, 5);
-    struct sim_disk *disk = disk_with(batch);
-    uint64_t size = sim_disk_size_raw(disk, FILE_ONE);
+    struct scene scene = scene_begin(batch_new(test_seed(), 1, 150, 0, 5));
+    uint64_t size = sim_disk_size_raw(scene.disk, FILE_ONE);
     unsigned char *whole = malloc(size);
     uint64_t corrupt = 0;
     EXPECT(whole != NULL);
-    batch->find_every = 50;
-    EXPECT_INT(sim_disk_read_raw(disk, FILE_ONE, whole, size, 0), size);
+    scene.batch->find_every = 50;
+    EXPECT_INT(sim_disk_read_raw(scene.disk, FILE_ONE, whole, size, 0), size);
     log_set_file("/dev/null");
     for (uint64_t at = 0; at < size; at += BYTE_STEP) {
-        sim_disk_corrupt(disk, FILE_ONE, at, 1);
-        enum status status = open_and_check(disk, batch);
+        sim_disk_corrupt(scene.disk, FILE_ONE, at, 1);
+        enum status status = open_and_check(scene.disk, scene.batch);
         EXPECT(status == ST_OK || status == ST_CORRUPT);
         bool in_page = at >= 3 * BLOCK && at < 5 * BLOCK;
         EXPECT(status == ST_CORRUPT || (at >= BLOCK && at < size - BLOCK && !in_page));
         corrupt += status == ST_CORRUPT;
-        sim_disk_fill(disk, FILE_ONE, at, bytes_of(whole + at, 1));
+        sim_disk_fill(scene.disk, FILE_ONE, at, bytes_of(whole + at, 1));
     }
     log_set_file(NULL);
-    EXPECT_INT(open_and_check(disk, batch), ST_OK);
+    EXPECT_INT(open_and_check(scene.disk, scene.batch), ST_OK);
     EXPECT(corrupt * BYTE_STEP > 4 * BLOCK && corrupt * BYTE_STEP < size);
     free(whole);
-    sim_disk_free(disk);
-    batch_free(batch);
+    scene_end(&scene);
 }
 
 TEST(stratum_cut_or_grown_is_corrupt)
 {
-    struct batch *batch = batch_new(test_seed(), 1, 150, 0, 5);
-    struct sim_disk *disk = disk_with(batch);
+    struct scene scene = scene_begin(batch_new(test_seed(), 1, 150, 0, 5));
     struct io_file *file;
-    uint64_t whole = sim_disk_size_raw(disk, FILE_ONE);
-    EXPECT_INT(io_file_open(sim_disk_io(disk), FILE_ONE, IO_WRITE, &file), ST_OK);
+    uint64_t whole = sim_disk_size_raw(scene.disk, FILE_ONE);
+    EXPECT_INT(io_file_open(sim_disk_io(scene.disk), FILE_ONE, IO_WRITE, &file), ST_OK);
     log_set_file("/dev/null");
     EXPECT_INT(io_file_truncate(file, whole + BLOCK), ST_OK);
-    EXPECT_INT(open_and_check(disk, batch), ST_CORRUPT);
+    EXPECT_INT(open_and_check(scene.disk, scene.batch), ST_CORRUPT);
     EXPECT_INT(io_file_truncate(file, whole), ST_OK);
-    EXPECT_INT(open_and_check(disk, batch), ST_OK);
+    EXPECT_INT(open_and_check(scene.disk, scene.batch), ST_OK);
     for (uint64_t size = whole - 1;; size -= size < 512 ? size : 512) {
         EXPECT_INT(io_file_truncate(file, size), ST_OK);
-        EXPECT_INT(open_and_check(disk, batch), ST_CORRUPT);
+        EXPECT_INT(open_and_check(scene.disk, scene.batch), ST_CORRUPT);
         if (size == 0) {
             break;
         }
     }
     log_set_file(NULL);
     io_file_close(file);
-    sim_disk_free(disk);
-    batch_free(batch);
+    scene_end(&scene);
 }
 
 static void fill_checksummed(struct sim_disk *disk, uint64_t offset, unsigned char *block)
@@ -374,14 +374,13 @@ static void fill_checksummed(struct sim_disk *disk, uint64_t offset, unsigned ch
 /* A footer that lies with a right checksum leads nobody outside of the file or of memory. */
 TEST(stratum_with_a_footer_that_lies_is_refused_or_read_within_bounds)
 {
-    struct batch *batch = batch_new(test_seed(), 1, 150, 0, 5);
-    struct sim_disk *disk = disk_with(batch);
-    uint64_t end = sim_disk_size_raw(disk, FILE_ONE) - BLOCK;
+    struct scene scene = scene_begin(batch_new(test_seed(), 1, 150, 0, 5));
+    uint64_t end = sim_disk_size_raw(scene.disk, FILE_ONE) - BLOCK;
     uint64_t chance = test_seed();
     unsigned char footer[BLOCK];
     unsigned char changed[BLOCK];
     unsigned refused = 0;
-    EXPECT_INT(sim_disk_read_raw(disk, FILE_ONE, footer, BLOCK, end), BLOCK);
+    EXPECT_INT(sim_disk_read_raw(scene.disk, FILE_ONE, footer, BLOCK, end), BLOCK);
     log_set_file("/dev/null");
     for (unsigned i = 0; i < 3000; i++) {
         memcpy(changed, footer, BLOCK);
@@ -390,10 +389,10 @@ TEST(stratum_with_a_footer_that_lies_is_refused_or_read_within_bounds)
         uint32_t was = load_u32(changed + at);
         uint32_t near = was + (uint32_t)test_random_below(&chance, 5) - 2;
         store_u32(changed + at, i % 2 == 0 ? value : near);
-        fill_checksummed(disk, end, changed);
+        fill_checksummed(scene.disk, end, changed);
         struct stratum *stratum;
         struct stratum_cursor *cursor;
-        enum status status = open_one(disk, true, &stratum);
+        enum status status = open_one(scene.disk, true, &stratum);
         EXPECT(status == ST_OK || status == ST_CORRUPT);
         if (status == ST_CORRUPT) {
             refused++;
@@ -403,7 +402,7 @@ TEST(stratum_with_a_footer_that_lies_is_refused_or_read_within_bounds)
         struct row row;
         bool found = true;
         for (unsigned j = 0; status == ST_OK && found; j++) {
-            EXPECT(j <= batch->count);
+            EXPECT(j <= scene.batch->count);
             status = stratum_cursor_next(cursor, &row, &found);
         }
         EXPECT(status == ST_OK || status == ST_CORRUPT);
@@ -412,39 +411,35 @@ TEST(stratum_with_a_footer_that_lies_is_refused_or_read_within_bounds)
     }
     log_set_file(NULL);
     EXPECT(refused > 1000);
-    sim_disk_free(disk);
-    batch_free(batch);
+    scene_end(&scene);
 }
 
 TEST(stratum_of_another_store_id_or_version_is_refused)
 {
-    struct batch *batch = batch_new(test_seed(), 1, 3, 0, 5);
-    struct sim_disk *disk = disk_with(batch);
-    struct io *io = sim_disk_io(disk);
+    struct scene scene = scene_begin(batch_new(test_seed(), 1, 3, 0, 5));
+    struct io *io = sim_disk_io(scene.disk);
     struct stratum *stratum;
     unsigned char header[BLOCK];
     log_set_file("/dev/null");
     EXPECT_INT(stratum_open(io, BATCH_DIR, BATCH_STORE + 1, 1, true, &stratum), ST_CORRUPT);
-    EXPECT_INT(sim_disk_read_raw(disk, FILE_ONE, header, BLOCK, 0), BLOCK);
+    EXPECT_INT(sim_disk_read_raw(scene.disk, FILE_ONE, header, BLOCK, 0), BLOCK);
     store_u32(header + 16, STRATUM_VERSION + 1);
-    fill_checksummed(disk, 0, header);
-    EXPECT_INT(open_one(disk, true, &stratum), ST_CORRUPT);
+    fill_checksummed(scene.disk, 0, header);
+    EXPECT_INT(open_one(scene.disk, true, &stratum), ST_CORRUPT);
     store_u32(header + 16, STRATUM_VERSION);
-    fill_checksummed(disk, 0, header);
-    EXPECT_INT(open_and_check(disk, batch), ST_OK);
+    fill_checksummed(scene.disk, 0, header);
+    EXPECT_INT(open_and_check(scene.disk, scene.batch), ST_OK);
     EXPECT_INT(io_rename(io, FILE_ONE, BATCH_DIR "/strata/00000002.stratum"), ST_OK);
     EXPECT_INT(stratum_open(io, BATCH_DIR, BATCH_STORE, 2, true, &stratum), ST_CORRUPT);
     log_set_file(NULL);
-    sim_disk_free(disk);
-    batch_free(batch);
+    scene_end(&scene);
 }
 
 /* Pages are sealed by our own code, and still nobody is led astray by rows that are not in order.
  */
 TEST(stratum_cursor_refuses_rows_that_descend_or_are_malformed)
 {
-    struct batch *batch = batch_new(test_seed(), 1, 2, 0, 5);
-    struct sim_disk *disk = disk_with(batch);
+    struct scene scene = scene_begin(batch_new(test_seed(), 1, 2, 0, 5));
     struct stratum *stratum;
     struct stratum_cursor *cursor;
     alignas(IO_ALIGNMENT_MAX) unsigned char page[BLOCK];
@@ -452,7 +447,7 @@ TEST(stratum_cursor_refuses_rows_that_descend_or_are_malformed)
     struct bytes rows;
     bool found;
     log_set_file("/dev/null");
-    EXPECT_INT(open_one(disk, true, &stratum), ST_OK);
+    EXPECT_INT(open_one(scene.disk, true, &stratum), ST_OK);
     EXPECT_INT(stratum_facts(stratum)->page_count, 1);
     EXPECT_INT(stratum_read_page(stratum, 0, page, &rows), ST_OK);
     struct bytes rest = rows;
@@ -460,7 +455,7 @@ TEST(stratum_cursor_refuses_rows_that_descend_or_are_malformed)
     size_t first_size = rows.size - rest.size;
     store_u64(page + PAGE_HEADER_SIZE + first_size, 0); /* The second row's place. */
     page_seal(page, 1, 0, 2, rows.size);
-    sim_disk_fill(disk, FILE_ONE, stratum_page_offset(stratum, 0), bytes_of(page, BLOCK));
+    sim_disk_fill(scene.disk, FILE_ONE, stratum_page_offset(stratum, 0), bytes_of(page, BLOCK));
     EXPECT_INT(stratum_cursor_new(stratum, 0, &cursor), ST_OK);
     EXPECT_INT(stratum_cursor_next(cursor, &row, &found), ST_OK);
     EXPECT(found);
@@ -469,23 +464,21 @@ TEST(stratum_cursor_refuses_rows_that_descend_or_are_malformed)
     stratum_cursor_free(cursor);
     page[PAGE_HEADER_SIZE + 20] = 99; /* The first row's kind. */
     page_seal(page, 1, 0, 2, rows.size);
-    sim_disk_fill(disk, FILE_ONE, stratum_page_offset(stratum, 0), bytes_of(page, BLOCK));
+    sim_disk_fill(scene.disk, FILE_ONE, stratum_page_offset(stratum, 0), bytes_of(page, BLOCK));
     EXPECT_INT(stratum_cursor_new(stratum, 0, &cursor), ST_OK);
     EXPECT_INT(stratum_cursor_next(cursor, &row, &found), ST_CORRUPT);
     stratum_cursor_free(cursor);
     stratum_unref(stratum);
     log_set_file(NULL);
-    sim_disk_free(disk);
-    batch_free(batch);
+    scene_end(&scene);
 }
 
 TEST(stratum_read_outside_of_the_grains_is_corrupt)
 {
-    struct batch *batch = batch_new(test_seed(), 1, 3, 0, 5);
-    struct sim_disk *disk = disk_with(batch);
+    struct scene scene = scene_begin(batch_new(test_seed(), 1, 3, 0, 5));
     struct stratum *stratum;
     unsigned char data[16];
-    EXPECT_INT(open_one(disk, false, &stratum), ST_OK);
+    EXPECT_INT(open_one(scene.disk, false, &stratum), ST_OK);
     uint64_t end = stratum_facts(stratum)->grains_end;
     log_set_file("/dev/null");
     EXPECT_INT(stratum_read(stratum, end - 16, data, 16), ST_OK);
@@ -495,8 +488,7 @@ TEST(stratum_read_outside_of_the_grains_is_corrupt)
     EXPECT_INT(stratum_read(stratum, UINT64_MAX, data, 16), ST_CORRUPT);
     log_set_file(NULL);
     stratum_unref(stratum);
-    sim_disk_free(disk);
-    batch_free(batch);
+    scene_end(&scene);
 }
 
 /* -- References ---------------------------------------------------------------------------------
@@ -505,43 +497,40 @@ TEST(stratum_read_outside_of_the_grains_is_corrupt)
 /* S2 */
 TEST(stratum_that_is_doomed_is_read_until_the_last_reference_goes)
 {
-    struct batch *batch = batch_new(test_seed(), 1, 500, 0, 5);
-    struct sim_disk *disk = disk_with(batch);
+    struct scene scene = scene_begin(batch_new(test_seed(), 1, 500, 0, 5));
     struct stratum *stratum;
     struct stratum_cursor *cursor;
-    EXPECT_INT(open_one(disk, true, &stratum), ST_OK);
+    EXPECT_INT(open_one(scene.disk, true, &stratum), ST_OK);
     stratum_ref(stratum);
     stratum_doom_run(stratum);
     stratum_doom(stratum);
-    EXPECT_INT(batch_check(batch, stratum), ST_OK);
+    EXPECT_INT(batch_check(scene.batch, stratum), ST_OK);
     stratum_unref(stratum);
-    EXPECT_INT(batch_check(batch, stratum), ST_OK);
+    EXPECT_INT(batch_check(scene.batch, stratum), ST_OK);
     EXPECT_INT(stratum_cursor_new(stratum, 0, &cursor), ST_OK);
     stratum_unref(stratum);
-    EXPECT(name_is_there(sim_disk_io(disk), "00000001.stratum"));
+    EXPECT(name_is_there(sim_disk_io(scene.disk), "00000001.stratum"));
     stratum_cursor_free(cursor); /* It had the last one. */
-    EXPECT(!name_is_there(sim_disk_io(disk), "00000001.stratum"));
-    sim_disk_free(disk);
-    batch_free(batch);
+    EXPECT(!name_is_there(sim_disk_io(scene.disk), "00000001.stratum"));
+    scene_end(&scene);
 }
 
 /* S2 */
 TEST(stratum_whose_run_is_doomed_keeps_its_grains)
 {
-    struct batch *batch = batch_new(test_seed(), 1, 500, 0, 100);
-    struct sim_disk *disk = disk_with(batch);
+    struct scene scene = scene_begin(batch_new(test_seed(), 1, 500, 0, 100));
     struct stratum *with_run;
     struct stratum *grains;
-    EXPECT_INT(open_one(disk, true, &with_run), ST_OK);
+    EXPECT_INT(open_one(scene.disk, true, &with_run), ST_OK);
     stratum_doom_run(with_run);
-    EXPECT_INT(open_one(disk, false, &grains), ST_OK);
-    EXPECT_INT(batch_check(batch, with_run), ST_OK);
+    EXPECT_INT(open_one(scene.disk, false, &grains), ST_OK);
+    EXPECT_INT(batch_check(scene.batch, with_run), ST_OK);
     uint64_t pages = stratum_page_offset(with_run, 0);
     stratum_unref(with_run);
-    unsigned char *data = malloc(batch->grains.size);
+    unsigned char *data = malloc(scene.batch->grains.size);
     EXPECT(data != NULL);
-    EXPECT_INT(stratum_read(grains, STRATUM_GRAINS_START, data, batch->grains.size), ST_OK);
-    EXPECT(memcmp(data, batch->grains.data, batch->grains.size) == 0);
+    EXPECT_INT(stratum_read(grains, STRATUM_GRAINS_START, data, scene.batch->grains.size), ST_OK);
+    EXPECT(memcmp(data, scene.batch->grains.data, scene.batch->grains.size) == 0);
     uint64_t end = stratum_facts(grains)->file_size - BLOCK;
     unsigned char block[BLOCK];
     size_t got;
@@ -552,13 +541,12 @@ TEST(stratum_whose_run_is_doomed_keeps_its_grains)
     stratum_doom_run(grains); /* Once more does no harm. */
     stratum_unref(grains);
     log_set_file("/dev/null");
-    EXPECT_INT(open_one(disk, true, &with_run), ST_CORRUPT);
+    EXPECT_INT(open_one(scene.disk, true, &with_run), ST_CORRUPT);
     log_set_file(NULL);
-    EXPECT_INT(open_one(disk, false, &grains), ST_OK);
+    EXPECT_INT(open_one(scene.disk, false, &grains), ST_OK);
     stratum_unref(grains);
     free(data);
-    sim_disk_free(disk);
-    batch_free(batch);
+    scene_end(&scene);
 }
 
 struct reader {

@@ -1,45 +1,10 @@
 /* Sorted sets beside a plain array, in both shapes, with memory that fails. */
-#include "engine/value/zset.h"
-
 #include "tests/lib/test.h"
+#include "tests/lib/zset_payload.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-/* -- Payloads -----------------------------------------------------------------------------------
- */
-
-static void put_varint(struct buf *out, uint64_t value)
-{
-    unsigned char bytes[VARINT_MAX];
-    EXPECT(buf_append(out, bytes_of(bytes, varint_store(bytes, value))) == ST_OK);
-}
-
-static void put_name(struct buf *out, struct bytes name)
-{
-    put_varint(out, name.size);
-    EXPECT(buf_append(out, name) == ST_OK);
-}
-
-static void put_member(struct buf *out, double score, struct bytes name)
-{
-    EXPECT(buf_append(out, bytes_of(&score, sizeof(score))) == ST_OK);
-    put_name(out, name);
-}
-
-static void put_when(struct buf *out, unsigned when)
-{
-    unsigned char byte = (unsigned char)when;
-    EXPECT(buf_append(out, bytes_of(&byte, 1)) == ST_OK);
-}
-
-static struct value_limits limits_of(int64_t entries, int64_t size)
-{
-    return (struct value_limits){.zset_max_listpack_entries = entries,
-                                 .zset_max_listpack_value = size,
-                                 .hash_seed = 0x1234567890abcdefull};
-}
 
 /* -- The model: rows in order -------------------------------------------------------------------
  */
@@ -273,10 +238,10 @@ static void step_add(struct value *value, struct model *model, struct run *run)
     size_t count = 1 + test_random_below(&run->state, 6);
     struct row rows[6];
     size_t ends[6];
-    put_when(&run->payload, when);
+    payload_when(&run->payload, when);
     for (size_t i = 0; i < count; i++) {
         rows[i] = (struct row){(unsigned)test_random_below(&run->state, NAMES), score_random(run)};
-        put_member(&run->payload, rows[i].score, name_of(rows[i].name));
+        payload_member(&run->payload, rows[i].score, name_of(rows[i].name));
         ends[i] = run->payload.size;
     }
     struct value_change done;
@@ -304,7 +269,7 @@ static void step_remove(struct value *value, struct model *model, struct run *ru
         bool there = model->count > 0 && test_random_below(&run->state, 4) != 0;
         names[i] = there ? model->rows[test_random_below(&run->state, model->count)].name
                          : (unsigned)test_random_below(&run->state, NAMES);
-        put_name(&run->payload, name_of(names[i]));
+        payload_name(&run->payload, name_of(names[i]));
         ends[i] = run->payload.size;
     }
     struct value_change done;
@@ -331,8 +296,8 @@ static void step_cut(struct value *value, struct model *model, struct run *run)
     size_t rank = test_random_below(&run->state, model->count + 1);
     size_t count = test_random_below(&run->state, model->count - rank + 1);
     count = test_random_below(&run->state, 4) == 0 ? count : count / 8;
-    put_varint(&run->payload, rank);
-    put_varint(&run->payload, count);
+    payload_varint(&run->payload, rank);
+    payload_varint(&run->payload, count);
     struct value_change done;
     enum status status =
         value_apply(value, ZSET_CUT, buf_bytes(&run->payload), &run->limits, &run->scratch, &done);
@@ -368,7 +333,7 @@ static void step_twin(struct value *value, const struct model *model, struct run
     /* Both go on to live: a change of one is none of the other. */
     if (model->count > 0) {
         struct value_change done;
-        put_name(&run->payload, name_of(model->rows[0].name));
+        payload_name(&run->payload, name_of(model->rows[0].name));
         EXPECT(value_apply(value, ZSET_REMOVE, buf_bytes(&run->payload), &run->limits,
                            &run->scratch, &done) == ST_OK);
         expect_same(&twin, model, &run->state);
@@ -445,7 +410,7 @@ static void run_model(bool may_fail, uint64_t seeds, size_t steps)
     size_t failures = 0;
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         struct run run = {.state = seed * 77,
-                          .limits = limits_of(seed % 2 == 0 ? 128 : 30, seed % 3 == 0 ? 64 : 400),
+                          .limits = zset_limits(seed % 2 == 0 ? 128 : 30, seed % 3 == 0 ? 64 : 400),
                           .may_fail = may_fail};
         run_steps(&run, steps);
         failures += run.failures;

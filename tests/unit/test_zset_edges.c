@@ -1,47 +1,12 @@
 /* Sorted sets at their edges: thresholds, odd scores, foreign bytes, a million members, scans under
  * change. */
-#include "engine/value/zset.h"
-
 #include "tests/lib/test.h"
+#include "tests/lib/zset_payload.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-/* -- Payloads -----------------------------------------------------------------------------------
- */
-
-static void put_varint(struct buf *out, uint64_t value)
-{
-    unsigned char bytes[VARINT_MAX];
-    EXPECT(buf_append(out, bytes_of(bytes, varint_store(bytes, value))) == ST_OK);
-}
-
-static void put_name(struct buf *out, struct bytes name)
-{
-    put_varint(out, name.size);
-    EXPECT(buf_append(out, name) == ST_OK);
-}
-
-static void put_member(struct buf *out, double score, struct bytes name)
-{
-    EXPECT(buf_append(out, bytes_of(&score, sizeof(score))) == ST_OK);
-    put_name(out, name);
-}
-
-static void put_when(struct buf *out, unsigned when)
-{
-    unsigned char byte = (unsigned char)when;
-    EXPECT(buf_append(out, bytes_of(&byte, 1)) == ST_OK);
-}
-
-static struct value_limits limits_of(int64_t entries, int64_t size)
-{
-    return (struct value_limits){.zset_max_listpack_entries = entries,
-                                 .zset_max_listpack_value = size,
-                                 .hash_seed = 0x1234567890abcdefull};
-}
 
 /* Adds one member; for tests that are not about the adding. */
 static void add(struct value *value, double score, const char *name,
@@ -49,8 +14,8 @@ static void add(struct value *value, double score, const char *name,
 {
     struct buf payload = BUF_EMPTY;
     struct value_change done;
-    put_when(&payload, ZSET_ALWAYS);
-    put_member(&payload, score, bytes_of_text(name));
+    payload_when(&payload, ZSET_ALWAYS);
+    payload_member(&payload, score, bytes_of_text(name));
     EXPECT(value_apply(value, ZSET_ADD, buf_bytes(&payload), limits, scratch, &done) == ST_OK);
     buf_deinit(&payload);
 }
@@ -60,7 +25,7 @@ static void add(struct value *value, double score, const char *name,
 
 TEST(the_thresholds_are_those_of_redis_and_are_crossed_one_way_only)
 {
-    struct value_limits limits = limits_of(128, 64);
+    struct value_limits limits = zset_limits(128, 64);
     struct buf scratch = BUF_EMPTY;
     struct value value = zset_empty();
     char name[80];
@@ -75,8 +40,8 @@ TEST(the_thresholds_are_those_of_redis_and_are_crossed_one_way_only)
     EXPECT_TEXT(value_encoding(&value, &limits), "skiplist");
     struct buf cut = BUF_EMPTY;
     struct value_change done;
-    put_varint(&cut, 0);
-    put_varint(&cut, 128);
+    payload_varint(&cut, 0);
+    payload_varint(&cut, 128);
     EXPECT(value_apply(&value, ZSET_CUT, buf_bytes(&cut), &limits, &scratch, &done) == ST_OK);
     EXPECT(value.shape == VALUE_CLAST && zset_count(&value) == 1);
     value_free(&value);
@@ -92,7 +57,7 @@ TEST(the_thresholds_are_those_of_redis_and_are_crossed_one_way_only)
     EXPECT(value.shape == VALUE_CLAST && zset_count(&value) == 2);
     value_free(&value);
 
-    limits = limits_of(0, 64);
+    limits = zset_limits(0, 64);
     value = zset_empty();
     add(&value, 1, "a", &limits, &scratch);
     EXPECT(value.shape == VALUE_CLAST);
@@ -103,7 +68,7 @@ TEST(the_thresholds_are_those_of_redis_and_are_crossed_one_way_only)
 
 TEST(no_block_grows_beyond_64_kib_whatever_the_limits)
 {
-    struct value_limits limits = limits_of(INT64_MAX, INT64_MAX);
+    struct value_limits limits = zset_limits(INT64_MAX, INT64_MAX);
     struct buf scratch = BUF_EMPTY;
     struct value value = zset_empty();
     char name[1001];
@@ -129,7 +94,7 @@ TEST(scores_keep_their_order_whatever_their_sign_and_size)
                                     1e-300,    0.25,   1,  1.5,  2,  1e17,    1e308, INFINITY};
     struct buf scratch = BUF_EMPTY;
     for (int packed = 0; packed < 2; packed++) {
-        struct value_limits limits = limits_of(packed == 1 ? 128 : 0, 64);
+        struct value_limits limits = zset_limits(packed == 1 ? 128 : 0, 64);
         struct value value = zset_empty();
         for (int i = 15; i >= 0; i--) {
             char name[8];
@@ -158,7 +123,7 @@ static bool is_negative_zero(const struct value *value, const char *name)
 
 TEST(a_negative_zero_is_kept_by_trees_and_orders_as_zero)
 {
-    struct value_limits limits = limits_of(0, 64);
+    struct value_limits limits = zset_limits(0, 64);
     struct buf scratch = BUF_EMPTY;
     struct value value = zset_empty();
     add(&value, 0, "b", &limits, &scratch);
@@ -180,7 +145,7 @@ TEST(a_negative_zero_is_kept_by_trees_and_orders_as_zero)
     EXPECT(zset_check(&value)); /* It counts them. */
     value_free(&value);
 
-    limits = limits_of(128, 64);
+    limits = zset_limits(128, 64);
     value = zset_empty();
     add(&value, -0.0, "a", &limits, &scratch);
     EXPECT(!is_negative_zero(&value, "a")); /* A listpack knows none. */
@@ -194,7 +159,7 @@ TEST(members_of_one_score_are_found_by_their_bytes)
 {
     struct buf scratch = BUF_EMPTY;
     for (int packed = 0; packed < 2; packed++) {
-        struct value_limits limits = limits_of(packed == 1 ? 1000 : 0, 1000);
+        struct value_limits limits = zset_limits(packed == 1 ? 1000 : 0, 1000);
         struct value value = zset_empty();
         char name[300];
         for (int i = 0; i < 300; i++) {
@@ -225,7 +190,7 @@ TEST(members_of_one_score_are_found_by_their_bytes)
 
 static enum status apply_bytes(unsigned op, const void *data, size_t size)
 {
-    struct value_limits limits = limits_of(128, 64);
+    struct value_limits limits = zset_limits(128, 64);
     struct buf scratch = BUF_EMPTY;
     struct value value = zset_empty();
     struct value_change done;
@@ -249,8 +214,8 @@ TEST(payloads_that_nobody_wrote_are_refused)
                        "12345678"
                        "\5abc",
                        13) == ST_CORRUPT);
-    put_when(&payload, 0);
-    put_member(&payload, nan_score, bytes_of_text("b"));
+    payload_when(&payload, 0);
+    payload_member(&payload, nan_score, bytes_of_text("b"));
     EXPECT(apply_bytes(ZSET_ADD, payload.data, payload.size) == ST_CORRUPT);
     EXPECT(apply_bytes(ZSET_REMOVE, "\2a", 2) == ST_CORRUPT);
     EXPECT(apply_bytes(ZSET_REMOVE, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\1", 10) == ST_CORRUPT);
@@ -272,14 +237,14 @@ struct pair {
 static enum status decode_pairs(const struct pair *pairs, size_t count, uint64_t claimed,
                                 int64_t entries)
 {
-    struct value_limits limits = limits_of(entries, 64);
+    struct value_limits limits = zset_limits(entries, 64);
     struct buf encoded = BUF_EMPTY;
     struct buf scratch = BUF_EMPTY;
     struct value value;
-    put_when(&encoded, VALUE_ZSET);
-    put_varint(&encoded, claimed);
+    payload_when(&encoded, VALUE_ZSET);
+    payload_varint(&encoded, claimed);
     for (size_t i = 0; i < count; i++) {
-        put_member(&encoded, pairs[i].score, bytes_of_text(pairs[i].name));
+        payload_member(&encoded, pairs[i].score, bytes_of_text(pairs[i].name));
     }
     enum status status = value_decode(buf_bytes(&encoded), &limits, &scratch, &value);
     if (status == ST_OK) {
@@ -336,7 +301,7 @@ static enum status count_member(void *ctx, struct value_piece member, double sco
 /* Among a million, some hundred pairs of members share the 32 bits of hash that tell them apart. */
 TEST(a_million_members_are_all_found_and_take_little_memory)
 {
-    struct value_limits limits = limits_of(128, 64);
+    struct value_limits limits = zset_limits(128, 64);
     struct buf scratch = BUF_EMPTY;
     struct value value;
     struct zset_member *members = malloc(MANY * sizeof(*members));
@@ -392,7 +357,7 @@ static enum status see_staying(void *ctx, struct value_piece member, double scor
 TEST(a_scan_gives_what_is_there_throughout)
 {
     for (uint64_t seed = 1; seed <= 6; seed++) {
-        struct value_limits limits = limits_of(128, 64);
+        struct value_limits limits = zset_limits(128, 64);
         struct buf scratch = BUF_EMPTY;
         struct value value = zset_empty();
         uint64_t state = seed;
@@ -415,7 +380,7 @@ TEST(a_scan_gives_what_is_there_throughout)
                 struct value_change done;
                 struct buf payload = BUF_EMPTY;
                 snprintf(name, sizeof(name), "goes:%d", (int)test_random_below(&state, 4000));
-                put_name(&payload, bytes_of_text(name));
+                payload_name(&payload, bytes_of_text(name));
                 if (test_random_below(&state, 3) == 0) {
                     EXPECT(value_apply(&value, ZSET_REMOVE, buf_bytes(&payload), &limits, &scratch,
                                        &done) == ST_OK);
@@ -446,8 +411,8 @@ static void cut(struct value *value, uint64_t rank, uint64_t count,
 {
     struct buf payload = BUF_EMPTY;
     struct value_change done;
-    put_varint(&payload, rank);
-    put_varint(&payload, count);
+    payload_varint(&payload, rank);
+    payload_varint(&payload, count);
     EXPECT(value_apply(value, ZSET_CUT, buf_bytes(&payload), limits, scratch, &done) == ST_OK);
     EXPECT(done.changed && done.count == count);
     buf_deinit(&payload);
@@ -462,7 +427,7 @@ static double seconds_used(void)
 /* What goes was looked up one by one once: as slow as the building. */
 TEST(a_cut_that_leaves_a_few_costs_what_it_leaves)
 {
-    struct value_limits limits = limits_of(128, 64);
+    struct value_limits limits = zset_limits(128, 64);
     struct buf scratch = BUF_EMPTY;
     struct value value = zset_empty();
     char name[32];
@@ -484,7 +449,7 @@ TEST(a_cut_that_leaves_a_few_costs_what_it_leaves)
 
 TEST(a_cut_leaves_what_lies_on_both_sides_with_its_scores_and_signs)
 {
-    struct value_limits limits = limits_of(0, 64);
+    struct value_limits limits = zset_limits(0, 64);
     struct buf scratch = BUF_EMPTY;
     struct value value = zset_empty();
     struct value twin;
@@ -535,7 +500,7 @@ static size_t apply_through_failures(struct value *value, unsigned op, const str
 
 TEST(whichever_allocation_fails_both_trees_still_agree)
 {
-    struct value_limits limits = limits_of(8, 64);
+    struct value_limits limits = zset_limits(8, 64);
     struct buf scratch = BUF_EMPTY;
     struct value value = zset_empty();
     struct value twin = {.type = VALUE_NONE};
@@ -552,23 +517,23 @@ TEST(whichever_allocation_fails_both_trees_still_agree)
         int kind = i < 1500 ? i % 8 == 7 : 1 + i % 2;
         snprintf(name, sizeof(name), "m%d", kind == 0 ? i : (int)test_random_below(&state, 1500));
         if (kind < 2) {
-            put_when(&payload, ZSET_ALWAYS);
-            put_member(&payload, (double)test_random_below(&state, 50), bytes_of_text(name));
+            payload_when(&payload, ZSET_ALWAYS);
+            payload_member(&payload, (double)test_random_below(&state, 50), bytes_of_text(name));
             failures[kind] += apply_through_failures(&value, ZSET_ADD, &payload, &limits, &scratch);
         } else if (i % 20 == 1) {
-            put_varint(&payload, zset_count(&value) / 3);
-            put_varint(&payload, zset_count(&value) > 10 ? 5 : 0);
+            payload_varint(&payload, zset_count(&value) / 3);
+            payload_varint(&payload, zset_count(&value) > 10 ? 5 : 0);
             failures[2] += apply_through_failures(&value, ZSET_CUT, &payload, &limits, &scratch);
         } else {
-            put_name(&payload, bytes_of_text(name));
+            payload_name(&payload, bytes_of_text(name));
             failures[2] += apply_through_failures(&value, ZSET_REMOVE, &payload, &limits, &scratch);
         }
         buf_deinit(&payload);
     }
     EXPECT(failures[0] > 50 && failures[1] > 50 && failures[2] > 50);
     struct buf most = BUF_EMPTY; /* Nearly all at once. */
-    put_varint(&most, 3);
-    put_varint(&most, zset_count(&value) - 12);
+    payload_varint(&most, 3);
+    payload_varint(&most, zset_count(&value) - 12);
     EXPECT(zset_count(&value) > 100);
     EXPECT(apply_through_failures(&value, ZSET_CUT, &most, &limits, &scratch) > 3);
     EXPECT_INT(zset_count(&value), 12);
