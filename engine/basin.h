@@ -173,6 +173,7 @@ struct basin_storage {
     uint64_t merge_passes, merged_rows, moved_bytes, merge_written;
     uint64_t page_reads, grain_reads, read_bytes; /* Of look-ups. */
     uint64_t unsettled_bytes;                     /* Of log: not in strata yet. */
+    uint64_t slowed_writes;                       /* That had to wait for settling's pace. */
     unsigned settle_partition, merge_partition; /* How far, of BASIN_PARTITIONS; that: none runs. */
     enum status settle_status; /* ST_OK, or why settling waits or, if settle_ended, has ended. */
     bool settle_ended;

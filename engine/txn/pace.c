@@ -98,7 +98,7 @@ static void *run(void *arg)
     static const struct timespec tick = {0, TICK_US * 1000};
     struct basin *basin = arg;
     struct pace *pace = &basin->pace;
-    uint64_t before_us = 0;
+    uint64_t before_us = io_now_us(basin->io);
     pthread_mutex_lock(&pace->mutex);
     while (!pace->stop) {
         if (!atomic_load(&pace->on)) {

@@ -76,6 +76,7 @@ static void storage_stats(const struct basin *basin, struct basin_storage *stora
     storage->settle_status = atomic_load(&basin->settle_status);
     storage->settle_ended =
         storage->settle_status != ST_OK && storage->settle_partition == PARTITION_COUNT;
+    storage->slowed_writes = atomic_load(&basin->pace.slowed);
     uint64_t settled = atomic_load(&basin->settled_lsn); /* First: the log only grows. */
     storage->unsettled_bytes = wlog_end(basin->log) - settled;
 }

@@ -417,7 +417,6 @@ static void section_basin(struct info *info)
     put_count(info, "timeout_disconnections", info->sum.timeout_closed);
     put_count(info, "loads", basin->loads);
     put_count(info, "part_loads", basin->part_loads);
-    put_count(info, "loads_shared", basin->loads_shared);
     put_count(info, "load_failures", basin->load_failures);
     put_count(info, "memory_unexplained", atomic_load(&info->server->stats->memory.unexplained));
     put_text(info, "log_state", basin->memory_only ? "off" : basin->dead ? "dead" : "ok");
@@ -483,6 +482,7 @@ static void storage_bytes(struct info *info, const struct basin_storage *storage
     put_count(info, "storage_disk_bytes", storage->disk_bytes);
     put_count(info, "storage_index_memory", storage->index_memory);
     put_count(info, "storage_unsettled_bytes", storage->unsettled_bytes);
+    put_count(info, "storage_slowed_writes", storage->slowed_writes);
     put_count(info, "storage_unresolved_keys", storage->unresolved);
 }
 
@@ -522,6 +522,7 @@ static void storage_reads(struct info *info, const struct basin_stats *basin)
     uint64_t loaded = storage->hits_loaded < basin->hits ? storage->hits_loaded : basin->hits;
     put_count(info, "storage_loaded_keys", basin->loads);
     put_count(info, "storage_loaded_parts", basin->part_loads);
+    put_count(info, "storage_loads_shared", basin->loads_shared);
     put_count(info, "storage_load_failures", basin->load_failures);
     put_count(info, "storage_page_reads", storage->page_reads);
     put_count(info, "storage_grain_reads", storage->grain_reads);
