@@ -43,6 +43,7 @@ void txn_free(struct txn *txn)
         return;
     }
     CHECK(!txn->locked && txn->locked_count == 0);
+    CHECK(txn->wait_count == 0 && !txn->errand_sent);
     if (txn->keys != txn->inline_keys) {
         free(txn->keys);
     }
