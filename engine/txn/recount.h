@@ -18,9 +18,9 @@
  *
  * Nothing is written, so it goes on while the disk is full and after settling has failed.
  * Thread: any that may wait for the device; one counts at a time, and those that wait for it
- * meanwhile share what the next one finds. Memory: while counting, the names of all entries in
- * doubt and 48 bytes each; 128 KiB; afterwards 40 KiB, and 16 bytes for each database in each
- * partition that unresolved rows add to.
+ * meanwhile share what the next one finds. Memory: 32 KiB, and 16 bytes for each database in each
+ * partition that unresolved rows add to; while counting, some 80 KiB, and the names of all entries
+ * in doubt with 32 bytes each.
  */
 #ifndef BASIN_ENGINE_TXN_RECOUNT_H
 #define BASIN_ENGINE_TXN_RECOUNT_H

@@ -92,6 +92,7 @@ TEST(what_is_no_store_is_said_to_be_none)
     shell("test -z \"$(ls -A '%s')\"", base_dir()); /* Nothing was made. */
 }
 
+/* What was deleted may be merged away by then. */
 TEST(a_dump_shows_every_key_and_the_log)
 {
     base_make(true);
@@ -99,7 +100,7 @@ TEST(a_dump_shows_every_key_and_the_log)
     for (unsigned i = 0; i < KEYS; i++) {
         char text[64];
         snprintf(text, sizeof(text), " key \"k:%u\" ", i);
-        if (strstr(output, text) == NULL) {
+        if (kind_of(i) != DELETED && strstr(output, text) == NULL) {
             test_fail(__FILE__, __LINE__, "%s is not shown", text);
         }
     }
