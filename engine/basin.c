@@ -258,6 +258,7 @@ static void basin_release(struct basin *basin)
     strata_deinit(&basin->strata);
     pthread_mutex_destroy(&basin->manifest_mutex);
     inventory_deinit(&basin->inventory);
+    buf_deinit(&basin->doubtful);
     if (basin->shards != NULL) {
         for (unsigned p = 0; p < PARTITION_COUNT; p++) {
             struct memtable *table = &basin->tables[p];

@@ -39,6 +39,7 @@ struct range {
     bool dead_sorted;       /* and whether they are in order. */
     struct buf grain;
     uint64_t moved_bytes;
+    bool doubtful; /* Whether the manifest that names the output was saved. */
     struct range_result *result;
 };
 
@@ -449,7 +450,7 @@ static enum status manifest_next(struct range *range, const struct stratum *out,
     if (status == ST_OK) {
         manifest_drop_counts(next);
         strata_sort_out(next);
-        status = manifest_save(next, basin->io, basin->dir);
+        status = manifest_save_or_doubt(next, basin->io, basin->dir, &range->doubtful);
     }
     if (status != ST_OK) {
         manifest_deinit(next);
@@ -544,40 +545,56 @@ static enum status become_current(struct range *range, struct stratum *out)
         store_take_manifest(basin, &next);
         install(range, out);
         strata_release(range);
+    } else if (range->doubtful && out != NULL) {
+        store_doubt_stratum(basin, range->id);
     }
     pthread_mutex_unlock(&basin->manifest_mutex);
     return status;
 }
 
-static enum status finish(struct range *range)
+/* The output, on disk and in the table; NULL: there is none. What fails leaves no file behind. */
+static enum status output_finish(struct range *range, struct stratum **out_out)
 {
     struct basin *basin = range->basin;
+    bool dead = false;
+    *out_out = NULL;
+    if (range->writer == NULL) {
+        return ST_OK;
+    }
+    enum status status = stratum_writer_finish(range->writer, &dead);
+    if (status != ST_OK) {
+        return status;
+    }
     struct stratum *out = NULL;
-    enum status status = ST_OK;
-    if (range->writer != NULL) {
-        bool dead = false;
-        status = stratum_writer_finish(range->writer, &dead);
-        if (status == ST_OK) {
-            status = stratum_open(basin->io, basin->dir, store_id(basin), range->id, true, &out);
-        }
+    status = stratum_open(basin->io, basin->dir, store_id(basin), range->id, true, &out);
+    if (status != ST_OK) {
+        status_ignore(stratum_unlink(basin->io, basin->dir, range->id),
+                      "it goes at the next start");
+        return status;
     }
-    if (status == ST_OK && out != NULL) {
-        atomic_fetch_add(&basin->merge_written, stratum_facts(out)->file_size);
-    }
-    bool added = false;
-    if (status == ST_OK && out != NULL) {
-        stratum_ref(out); /* The table's. */
-        status = strata_add(&basin->strata, out);
-        added = status == ST_OK;
-        if (!added) {
-            stratum_unref(out);
-        }
-    }
+    atomic_fetch_add(&basin->merge_written, stratum_facts(out)->file_size);
+    stratum_ref(out); /* The table's. */
+    status = strata_add(&basin->strata, out);
     if (status == ST_OK) {
-        status = become_current(range, out);
-        if (status != ST_OK && added) {
-            strata_remove(&basin->strata, range->id, true);
-        }
+        *out_out = out;
+        return ST_OK;
+    }
+    stratum_doom(out);
+    stratum_unref(out);
+    stratum_unref(out);
+    return status;
+}
+
+static enum status finish(struct range *range)
+{
+    struct stratum *out;
+    enum status status = output_finish(range, &out);
+    if (status != ST_OK) {
+        return status;
+    }
+    status = become_current(range, out);
+    if (status != ST_OK && out != NULL) {
+        strata_remove(&range->basin->strata, range->id, !range->doubtful);
     }
     stratum_unref(out);
     return status;

@@ -540,6 +540,14 @@ done:
 
 enum status manifest_save(const struct manifest *manifest, struct io *io, const char *dir)
 {
+    bool doubt;
+    return manifest_save_or_doubt(manifest, io, dir, &doubt);
+}
+
+enum status manifest_save_or_doubt(const struct manifest *manifest, struct io *io, const char *dir,
+                                   bool *doubt_out)
+{
+    *doubt_out = false;
     size_t size = encoded_size(manifest->generation_count, manifest->stratum_count,
                                manifest->run_count, manifest->counts_count);
     unsigned char *data = malloc(size);
@@ -565,9 +573,10 @@ enum status manifest_save(const struct manifest *manifest, struct io *io, const 
     io_file_close(file);
     if (status == ST_OK) {
         status = io_rename(io, path_new, path);
-    }
-    if (status == ST_OK) {
-        status = io_dir_sync(io, dir);
+        if (status == ST_OK) {
+            status = io_dir_sync(io, dir);
+        }
+        *doubt_out = status != ST_OK;
     }
     free(data);
     return status;

@@ -75,6 +75,11 @@ enum status manifest_copy(const struct manifest *manifest, struct manifest *copy
 enum status manifest_load(struct manifest *manifest, struct io *io, const char *dir);
 /* Durable when it returns ST_OK. */
 enum status manifest_save(const struct manifest *manifest, struct io *io, const char *dir);
+/* The same. *doubt_out: it failed, and yet this may be what the next start finds (the name was
+ * given, but perhaps not durably): no file that it or the one before it names may go until another
+ * save has answered ST_OK. */
+enum status manifest_save_or_doubt(const struct manifest *manifest, struct io *io, const char *dir,
+                                   bool *doubt_out);
 
 enum status manifest_add_generation(struct manifest *manifest, uint64_t start_lsn);
 /* Forgets the generations that end at or below trim_lsn. */

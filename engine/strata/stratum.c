@@ -232,6 +232,13 @@ void stratum_doom(struct stratum *stratum)
     atomic_store_explicit(&stratum->doomed, true, memory_order_relaxed);
 }
 
+enum status stratum_unlink(struct io *io, const char *dir, uint32_t id)
+{
+    char path[STRATUM_PATH_MAX];
+    enum status status = stratum_path(path, dir, id, true);
+    return status == ST_OK ? io_unlink(io, path) : status;
+}
+
 void stratum_doom_run(struct stratum *stratum)
 {
     atomic_store_explicit(&stratum->run_doomed, true, memory_order_relaxed);

@@ -93,6 +93,8 @@ void stratum_ref(struct stratum *stratum);
  * the run's space back if stratum_doom_run was. NULL is fine. */
 void stratum_unref(struct stratum *stratum);
 void stratum_doom(struct stratum *stratum);
+/* Removes the file of one that nobody has open. */
+enum status stratum_unlink(struct io *io, const char *dir, uint32_t id);
 /* The run is merged elsewhere: with the last reference pages, directory and filter are given back
  * (a hole is punched; header, grains and footer stay, and the file can be opened without its run).
  * Whoever still needs the grains opens the file once more, without its run, before the unref. What

@@ -1,5 +1,6 @@
 #include "engine/txn/inventory.h"
 
+#include "engine/base/check.h"
 #include "engine/txn/store.h"
 
 #include <stdlib.h>
@@ -123,6 +124,20 @@ void store_take_manifest(struct basin *basin, const struct manifest *saved)
     manifest_deinit(&basin->manifest);
     basin->manifest = *saved;
     inventory_take(basin);
+    for (size_t at = 0; at < basin->doubtful.size; at += sizeof(uint32_t)) {
+        uint32_t id = load_u32(basin->doubtful.data + at);
+        CHECK(manifest_find(&basin->manifest, id) == NULL);
+        status_ignore(stratum_unlink(basin->io, basin->dir, id), "it goes at the next start");
+    }
+    basin->doubtful.size = 0;
+}
+
+void store_doubt_stratum(struct basin *basin, uint32_t id)
+{
+    unsigned char bytes[sizeof(id)];
+    store_u32(bytes, id);
+    status_ignore(buf_append(&basin->doubtful, bytes_of(bytes, sizeof(bytes))),
+                  "without memory its file stays until the next start");
 }
 
 void inventory_read(struct basin *basin, struct basin_stats *stats_out)

@@ -104,8 +104,9 @@ struct basin {
     _Atomic uint64_t windows;       /* Open ones: while there are any nothing is evicted. */
     bool forgets;                   /* Tests: what a txn used leaves memory at its end if it can. */
     bool replay_looks;              /* See basin_options. */
-    pthread_mutex_t manifest_mutex; /* Of `manifest`, once the store is open. */
-    struct inventory inventory;     /* What it says, for workers. */
+    pthread_mutex_t manifest_mutex; /* Of `manifest`, once the store is open, and of this: */
+    struct buf doubtful; /* u32: strata whose files may go once a manifest was saved for certain. */
+    struct inventory inventory; /* What it says, for workers. */
 
     uint64_t replayed_records, replay_us;
     _Atomic uint64_t loads, part_loads, load_failures;
@@ -139,10 +140,13 @@ static inline struct memtable *store_table(struct basin *basin, uint64_t hash)
     return &basin->tables[hash_partition(hash)];
 }
 
-/* An id that no stratum has had. This one and the next are in inventory.c. */
+/* An id that no stratum has had. This one and the next two are in inventory.c. */
 uint32_t store_new_stratum(struct basin *basin);
 /* What was saved becomes the store's manifest; takes it. Under manifest_mutex. */
 void store_take_manifest(struct basin *basin, const struct manifest *saved);
+/* A manifest that names this stratum could not be saved, or perhaps it was
+ * (manifest_save_or_doubt): its file stays until the next one was. Under manifest_mutex. */
+void store_doubt_stratum(struct basin *basin, uint32_t id);
 
 /* Wakes the txns that wait for room in the log. */
 void store_wake_waiting(struct basin *basin);

@@ -401,6 +401,11 @@ void sim_disk_crash(struct sim_disk *disk)
     sim_store_crash(&disk->store, disk->crash_mode);
 }
 
+void sim_disk_set_off(struct sim_disk *disk, bool off)
+{
+    disk->off = off;
+}
+
 void sim_disk_set_space(struct sim_disk *disk, uint64_t bytes)
 {
     disk->space = bytes;

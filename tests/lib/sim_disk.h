@@ -57,6 +57,11 @@ void sim_disk_set_crash(struct sim_disk *disk, enum sim_crash mode);
  * still be closed. */
 void sim_disk_crash(struct sim_disk *disk);
 
+/* While it is off every call answers ST_IO, changes nothing, and counts neither as a call nor as a
+ * fault. For whoever must be closed after a crash: it would find the disk as the next life does,
+ * and may write there what only a process that survived the power cut could. */
+void sim_disk_set_off(struct sim_disk *disk, bool off);
+
 /* -- Faults ------------------------------------------------------------------------------------ */
 
 /* The n-th call from now (1 is the next) fails once with status, ST_IO or ST_FULL. Every call on

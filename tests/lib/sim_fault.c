@@ -10,6 +10,9 @@
 enum status sim_call_begin(struct sim_disk *disk, bool needs_space)
 {
     struct sim_fault *fault = &disk->fault;
+    if (disk->off) {
+        return ST_IO;
+    }
     disk->store.stats.calls++;
     if (fault->calls_left == 0 || (fault->status == ST_FULL && !needs_space)) {
         return ST_OK;

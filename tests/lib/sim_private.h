@@ -65,6 +65,7 @@ struct sim_disk {
     bool in_meanwhile;
     bool hold;
     bool poor; /* Knows no links and no holes. */
+    bool off;
     uint64_t space;
     size_t alignment;
     uint64_t now_us;

@@ -158,8 +158,7 @@ static void cut(struct world *world)
 {
     tally.cuts++;
     world_tell(world, "power cut");
-    sim_disk_crash(world->disk);
-    world_close(world);
+    world_crash(world);
 }
 
 /* Starts, perhaps not getting far at first. The disk is healed before. exact: see check_recovered.
@@ -179,8 +178,7 @@ static void start(struct world *world, bool exact)
         if (status != ST_OK && status != ST_IO) {
             world_fail(world, "a start without a device answers %s", status_name(status));
         }
-        sim_disk_crash(world->disk);
-        world_close(world);
+        world_crash(world);
     }
     world_tell(world, "start");
     enum status status = world_open(world);

@@ -313,6 +313,14 @@ void world_close(struct world *world)
     }
 }
 
+void world_crash(struct world *world)
+{
+    sim_disk_crash(world->disk);
+    sim_disk_set_off(world->disk, true);
+    world_close(world);
+    sim_disk_set_off(world->disk, false);
+}
+
 void world_acknowledge(struct world *world)
 {
     state_acknowledge(&world->state, basin_durable(world->basin));

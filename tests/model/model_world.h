@@ -93,6 +93,8 @@ size_t world_key(struct world *world, struct bytes name);
 enum status world_open(struct world *world);
 /* Clean, if the disk lets it. */
 void world_close(struct world *world);
+/* A power cut: nothing that the store does while it is closed reaches the disk. */
+void world_crash(struct world *world);
 /* The shadow is given what the store holds, which was checked. */
 void world_shadow_renew(struct world *world);
 /* Takes note of what is durable. */

@@ -144,6 +144,33 @@ TEST(sim_disk_answers_io_on_files_and_queues_from_before_a_crash)
     sim_disk_free(disk);
 }
 
+TEST(sim_disk_that_is_off_answers_io_and_stays_as_it_is)
+{
+    struct sim_disk *disk = sim_disk_new(test_seed());
+    struct io *io = sim_disk_io(disk);
+    struct io_file *file = NULL;
+    EXPECT_INT(io_file_open(io, "a", IO_WRITE, &file), ST_OK);
+    EXPECT_INT(io_file_write(file, "one", 3, 0), ST_OK);
+    EXPECT_INT(io_file_sync(file), ST_OK);
+    EXPECT_INT(io_dir_sync(io, "."), ST_OK);
+    sim_disk_crash(disk);
+    sim_disk_set_off(disk, true);
+    struct io_file *other = NULL;
+    EXPECT_INT(io_file_write(file, "two", 3, 0), ST_IO);
+    EXPECT_INT(io_file_open(io, "b", IO_WRITE, &other), ST_IO);
+    EXPECT_INT(io_rename(io, "a", "b"), ST_IO);
+    EXPECT_INT(io_unlink(io, "a"), ST_IO);
+    EXPECT_INT(io_dir_sync(io, "."), ST_IO);
+    io_file_close(file);
+    sim_disk_set_off(disk, false);
+    EXPECT_INT(sim_disk_faults_met(disk), 0);
+    char text[4] = "";
+    EXPECT_INT(sim_disk_read_raw(disk, "a", text, 3, 0), 3);
+    EXPECT_TEXT(text, "one");
+    EXPECT_INT(io_file_open(io, "b", IO_READ, &other), ST_ABSENT);
+    sim_disk_free(disk);
+}
+
 /* D3 */
 TEST(sim_disk_drops_dirty_data_for_good_when_a_sync_fails)
 {
