@@ -6,7 +6,8 @@
 #   make asan | tsan   check, in that mode
 #   make redis-tests   sentences and real clients against a real server
 #   make differential  seeded command streams against redis-server and Basin
-#   make crash         thousands of kill -9 rounds, some with redis-server as model (ROUNDS=n)
+#   make crash         thousands of kill -9 rounds, some with redis-server as model (ROUNDS=n), and
+#                      power cuts of ext4 and xfs on loop devices (CUTS=n; as root)
 #   make sim           the engine on a simulated disk against a model  (SECONDS=n, ROUNDS=n, SEED=n)
 #   make fuzz          clang's fuzzer on parser, records, values  (SECONDS_EACH=n)
 #   make bench         side by side with redis-server: tables and plots in bench/out
@@ -50,7 +51,7 @@ UNIT_PROGRAMS := $(patsubst %.c,$(OUT)/%,$(UNIT_SOURCES))
 
 BUILD_PACKAGES := gcc libc6-dev libevent-dev liburing-dev libxxhash-dev liblzf-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) libhiredis-dev redis-server redis-tools python3 \
-                 python3-redis e2fsprogs
+                 python3-redis e2fsprogs xfsprogs
 
 .PHONY: all
 all: $(OUT)/basin-server $(OUT)/basin-check
@@ -180,7 +181,10 @@ redis-tests: all $(REDIS_TESTS)
 differential: all $(DIFFERENTIAL)
 	$(DIFFERENTIAL) all --commands $(or $(COMMANDS),200000)
 crash: all $(CRASH_PROGRAMS)
+	@.ci/install redis-server e2fsprogs xfsprogs
 	$(OUT)/tests/crash/crash --rounds $(or $(ROUNDS),2000)
+	$(OUT)/tests/crash/crash --power-cut ext4 --rounds $(or $(CUTS),40)
+	$(OUT)/tests/crash/crash --power-cut xfs --rounds $(or $(CUTS),40)
 	$(OUT)/tests/crash/shadow --rounds $(or $(ROUNDS),500)
 sim: $(MODEL)
 	$(MODEL) --seconds $(or $(SECONDS),3600) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))

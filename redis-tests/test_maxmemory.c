@@ -1,5 +1,5 @@
-/* maxmemory and its policies, as clients of a store without a disk see them, beside redis-server
- * where what comes out is certain. */
+/* maxmemory and its policies, as clients see them: of a store without a disk, beside redis-server
+ * where what comes out is certain, and of stores with one. */
 #include "redis-tests/dialog.h"
 #include "tests/lib/test.h"
 
@@ -582,8 +582,7 @@ TEST(with_a_log_no_key_goes_whatever_the_policy_and_values_move_to_disk)
 {
     begin();
     struct side side = {.name = "basin with a log"};
-    static const char *const settles[] = {"--settle-log-size", "64mb", NULL};
-    side.process = process_start(&(struct process_options){.arguments = settles});
+    side.process = process_start(&(struct process_options){.dir = NULL});
     EXPECT(side.process != NULL);
     side.link = redisConnect("127.0.0.1", process_port(side.process));
     EXPECT_INT(fill(&side, 0, 2000, 500, " EX 1000"), 0);
@@ -606,6 +605,46 @@ TEST(with_a_log_no_key_goes_whatever_the_policy_and_values_move_to_disk)
         EXPECT(counts ? reply->integer == 5 : reply->integer < 60);
         freeReplyObject(reply);
     }
+    redisFree(side.link);
+    process_free(side.process);
+}
+
+TEST(with_a_log_that_never_settles_writes_are_refused_past_the_limit_and_nothing_goes)
+{
+    begin();
+    struct side side = {.name = "basin that does not settle"};
+    static const char *const never[] = {"--settle-log-size", "0", NULL};
+    side.process = process_start(&(struct process_options){.arguments = never});
+    EXPECT(side.process != NULL);
+    side.link = redisConnect("127.0.0.1", process_port(side.process));
+    EXPECT_INT(fill(&side, 0, 2000, 500, " EX 1000"), 0);
+    EXPECT_TEXT(text_of(said(&side, "BASIN.SETTLE")), "OK");
+    EXPECT_INT(info(&side, "storage", "storage_strata"), 0);
+    expect_ok(&side, "CONFIG SET maxmemory 1mb maxmemory-policy allkeys-lru");
+    EXPECT_INT(fill(&side, 2000, 2000, 500, ""), 2000);
+    for (int restart = 0; restart < 2; restart++) {
+        EXPECT_INT(present(&side, 0, 4000, 1, "GET"), 2000);
+        EXPECT_INT(info(&side, "basin", "loads"), 0);
+        EXPECT_INT(info(&side, "stats", "evicted_keys"), 0);
+        redisFree(side.link);
+        process_kill(side.process);
+        process_restart(side.process);
+        side.link = redisConnect("127.0.0.1", process_port(side.process));
+    }
+    /* A store that has settled goes on with what it has. */
+    static const char *const settles[] = {"--settle-log-size", "16kb", NULL};
+    for (int settled = 1; settled >= 0; settled--) {
+        redisFree(side.link);
+        EXPECT_INT(process_stop(side.process), 0);
+        process_restart_with(side.process, settled ? settles : never);
+        side.link = redisConnect("127.0.0.1", process_port(side.process));
+        EXPECT_TEXT(text_of(said(&side, "BASIN.SETTLE")), "OK");
+        EXPECT(info(&side, "storage", "storage_strata") > 0);
+        EXPECT_INT(present(&side, 0, 4000, 1, "GET"), 2000);
+    }
+    EXPECT_INT(fill(&side, 2000, 100, 500, ""), 0);
+    EXPECT_TEXT(text_of(said(&side, "BASIN.SETTLE")), "OK");
+    EXPECT_INT(info(&side, "storage", "storage_settled_grains"), 100);
     redisFree(side.link);
     process_free(side.process);
 }

@@ -103,7 +103,7 @@ static const struct directive meaningful[] = {
     {INTEGER("log-rotate-ms", log_rotate_ms, "0", 0, INT32_MAX), .fixed = true},
     {MEMORY("log-segment-size", log_segment_size, "64mb", MEBI, 4 * GIBI), .fixed = true},
     {MEMORY("log-unflushed-max", log_unflushed_max, "64mb", MEBI, 16 * GIBI), .fixed = true},
-    {MEMORY("settle-log-size", settle_log_size, "0", 0, 16 * GIBI), .fixed = true},
+    {MEMORY("settle-log-size", settle_log_size, "64mb", 0, 16 * GIBI), .fixed = true},
     {TEXT("logfile", logfile, ""), .fixed = true},
     {WORD("loglevel", loglevel, "notice", level_words), .effect = EFFECT_LOG_LEVEL},
     {INTEGER("maxclients", maxclients, "10000", 1, UINT32_MAX)},

@@ -1,16 +1,19 @@
 /* crash: kill -9 under load, restart, and see whether everything that was acknowledged is there.
  *
- *     crash [--rounds N] [--seed S] [--server PATH] [--keep] [--orderly] [--power-cut] [--settles]
+ *     crash [--rounds N] [--seed S] [--server PATH] [--keep] [--orderly] [--power-cut ext4|xfs]
  *           [server argument …]
  *
  * Ten rounds share a directory, so that each start replays what the lives before it left behind;
  * then a fresh one is taken. Each life has other arguments: road of the log, workers, shards,
- * segment size, misses. Some lives end orderly, some starts are killed in the middle of recovery.
- * crash_model.h says what is written, crash_verify.h what is asked.
+ * segment size, misses, and how much log is let come together until it is settled, mostly so little
+ * that rounds, merges and rotations come many times a second. Some stores never settle; every other
+ * one holds ten times what its memory may. Some lives end orderly, some starts are killed in the
+ * middle of recovery. crash_model.h and crash_cold.h say what is written, crash_verify.h what is
+ * asked; now and then basin-check looks at what the kill has left.
  *
  * What it cannot see: the page cache outlives a process, so a write that was submitted but never
- * synced survives kill -9. With --power-cut (root only) the store lies on an ext4 of its own, which
- * loses all that was not synced at the moment of the kill; only the cache of the device itself is
+ * synced survives kill -9. With --power-cut (root only) the store lies on a file system of its own,
+ * which loses all that was not synced right after the kill; only the cache of the device itself is
  * left to tests/fault/ and its simulated disk.
  *
  * The moments of the kills are the machine's, so a seed gives the same commands and arguments, but
@@ -27,6 +30,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,7 +52,9 @@ struct crash {
     char words[ARGUMENTS_MAX][32];
     const char *arguments[ARGUMENTS_MAX + 1];
     unsigned round, passed, failed, interrupted;
-    bool keep, orderly, power_cut, settles; /* As the options say. */
+    bool never, large;  /* This store does not settle; its data set is larger than memory. */
+    bool keep, orderly; /* As the options say. */
+    const char *power_cut;
 };
 
 /* -- Starting -------------------------------------------------------------------------------- */
@@ -67,8 +73,9 @@ static void arguments_draw(struct crash *crash)
     static const char *const shards[] = {"1", "2", "8", "64"};
     static const char *const segments[] = {"1mb", "1mb", "1mb", "16mb"};
     static const char *const flushes[] = {"4", "4", "1", "16"};
-    static const char *const settles[] = {"4kb", "64kb", "1mb", "64mb"};
+    static const char *const settles[] = {"4kb", "4kb", "64kb", "1mb", "64mb", "0"};
     static const char *const limits[] = {"0", "0", "1mb", "4mb"};
+    static const char *const limits_large[] = {"2mb", "3mb", "3mb", "4mb"};
     static const char *const packs[] = {"-2", "8", "128", "-1"};
     uint64_t *random = &crash->random;
     size_t count = 0;
@@ -78,10 +85,10 @@ static void arguments_draw(struct crash *crash)
     argument(crash, &count, "--log-segment-size", segments[chance_below(random, 4)]);
     argument(crash, &count, "--log-flushes", flushes[chance_below(random, 4)]);
     argument(crash, &count, "--log-rotate-ms", chance_below(random, 4) == 0 ? "20" : "0");
-    if (crash->settles) {
-        argument(crash, &count, "--settle-log-size", settles[chance_below(random, 4)]);
-        argument(crash, &count, "--maxmemory", limits[chance_below(random, 4)]);
-    }
+    const char *settle = crash->never ? "0" : settles[chance_below(random, 6)];
+    const char *limit = (crash->large ? limits_large : limits)[chance_below(random, 4)];
+    argument(crash, &count, "--settle-log-size", settle);
+    argument(crash, &count, "--maxmemory", strcmp(settle, "0") == 0 ? "0" : limit);
     argument(crash, &count, "--list-max-listpack-size", packs[chance_below(random, 4)]);
     argument(crash, &count, "--simulate-misses", chance_below(random, 4) == 0 ? "yes" : "no");
     for (size_t i = 0; crash->extra[i] != NULL && count < ARGUMENTS_MAX; i++) {
@@ -133,17 +140,20 @@ static void server_end(struct crash *crash)
 
 static bool store_begin(struct crash *crash, char *why)
 {
-    if (crash->power_cut) {
-        const char *mount = loop_disk_make(DISK_MB, "");
+    crash->never = chance_below(&crash->random, 6) == 0;
+    crash->large = !crash->never && crash->round / ROUNDS_A_STORE % 2 == 0;
+    if (crash->power_cut != NULL) {
+        const char *mount = strcmp(crash->power_cut, "xfs") == 0 ? loop_disk_make_xfs(DISK_MB)
+                                                                 : loop_disk_make(DISK_MB, "");
         snprintf(crash->dir, sizeof(crash->dir), "%s", mount == NULL ? "no disk" : mount);
     } else {
         snprintf(crash->dir, sizeof(crash->dir), "/tmp/basin-crash-XXXXXX");
     }
-    if (crash->power_cut ? access(crash->dir, W_OK) != 0 : mkdtemp(crash->dir) == NULL) {
+    if (crash->power_cut != NULL ? access(crash->dir, W_OK) != 0 : mkdtemp(crash->dir) == NULL) {
         perror(crash->dir);
         exit(1);
     }
-    world_init(&crash->world, chance(&crash->random));
+    world_init(&crash->world, chance(&crash->random), crash->large);
     snprintf(why, WHY_SIZE, "the server does not start");
     return start(crash) && load_prepare(&crash->world, process_port(crash->server), why);
 }
@@ -152,7 +162,7 @@ static void store_end(struct crash *crash, bool keep)
 {
     server_end(crash);
     world_deinit(&crash->world);
-    if (crash->power_cut) {
+    if (crash->power_cut != NULL) {
         loop_disk_end();
     } else if (!keep && crash->dir[0] != 0) {
         char command[128];
@@ -178,6 +188,16 @@ static int exit_code(pid_t pid)
     return -1;
 }
 
+/* basin-check lies beside the server; what it says is kept beside the store. */
+static bool check_run(const struct crash *crash)
+{
+    char command[512];
+    size_t size = strlen(crash->binary) - strlen("server");
+    snprintf(command, sizeof(command), "timeout 60 %.*scheck '%s' > '%s/check.log' 2>&1", (int)size,
+             crash->binary, crash->dir, crash->dir);
+    return system(command) == 0;
+}
+
 /* Load, kill, restart, verify. */
 static bool round_run(struct crash *crash, char *why)
 {
@@ -187,7 +207,7 @@ static bool round_run(struct crash *crash, char *why)
         .signal = chance_below(&crash->random, 8) == 0 || crash->orderly ? SIGTERM : SIGKILL,
         .kill_us = 50000 + (unsigned)chance_below(&crash->random, 350000),
     };
-    options.power_cut = crash->power_cut && options.signal == SIGKILL;
+    options.power_cut = crash->power_cut != NULL && options.signal == SIGKILL;
     bool fine = load_run(&crash->world, &options, &crash->counts, why);
     if (fine && options.signal == SIGTERM) {
         int code = exit_code(options.pid);
@@ -202,6 +222,10 @@ static bool round_run(struct crash *crash, char *why)
     if (!fine) {
         return false;
     }
+    if (chance_below(&crash->random, 4) == 0 && !check_run(crash)) {
+        snprintf(why, WHY_SIZE, "basin-check finds the store damaged, see check.log");
+        return false;
+    }
     if (!start(crash)) {
         snprintf(why, WHY_SIZE, "the server does not start again");
         return false;
@@ -214,7 +238,7 @@ static bool round_run(struct crash *crash, char *why)
 static void failure_print(struct crash *crash, const char *why)
 {
     server_end(crash);
-    if (crash->power_cut) { /* Out of the disk that is about to go. */
+    if (crash->power_cut != NULL) { /* Out of the disk that is about to go. */
         char copy[] = "/tmp/basin-crash-XXXXXX";
         char command[256];
         snprintf(command, sizeof(command), "cp -a '%s/.' '%s'", crash->dir,
@@ -261,11 +285,19 @@ static void rounds_run(struct crash *crash, unsigned rounds)
     store_end(crash, crash->keep);
 }
 
+static void cold_print(const struct cold_counts *cold)
+{
+    printf("%" PRIu64 " lives with %" PRIu64 " settle rounds, %" PRIu64 " merging passes, %" PRIu64
+           " KB moved, %" PRIu64 " loads, %" PRIu64 " rotations of the log; %" PRIu64
+           " cold writes, %" PRIu64 " reads\n",
+           cold->lives, cold->rounds, cold->passes, cold->moved_bytes >> 10, cold->loads,
+           cold->rotations, cold->written, cold->read);
+}
+
 static _Noreturn void usage(void)
 {
     fprintf(stderr, "crash [--rounds N] [--seed S] [--server PATH] [--keep] [--orderly] "
-                    "[--power-cut] [--settles] "
-                    "[server argument …]\n");
+                    "[--power-cut ext4|xfs] [server argument …]\n");
     exit(2);
 }
 
@@ -283,10 +315,8 @@ int main(int argc, char **argv)
             crash->keep = true;
         } else if (strcmp(argv[at], "--orderly") == 0) {
             crash->orderly = true;
-        } else if (strcmp(argv[at], "--settles") == 0) {
-            crash->settles = true;
-        } else if (strcmp(argv[at], "--power-cut") == 0) {
-            crash->power_cut = true;
+        } else if (valued && strcmp(argv[at], "--power-cut") == 0) {
+            crash->power_cut = argv[++at];
         } else if (valued && strcmp(argv[at], "--rounds") == 0) {
             rounds = (unsigned)strtoul(argv[++at], NULL, 10);
         } else if (valued && strcmp(argv[at], "--seed") == 0) {
@@ -302,12 +332,13 @@ int main(int argc, char **argv)
     crash->extra = argv + at;
     crash->random = crash->seed * 0x9E3779B97F4A7C15ull + 1;
     signal(SIGPIPE, SIG_IGN);
-    if (crash->power_cut && !loop_disk_possible()) {
+    if (crash->power_cut != NULL && !loop_disk_possible()) {
         free(crash);
         return 0;
     }
     printf("seed %" PRIu64 "\n", crash->seed);
     rounds_run(crash, rounds);
+    cold_print(&crash->counts.cold);
     printf("%u passed, %u failed\n", crash->passed, crash->failed);
     int code = crash->failed == 0 && crash->passed > 0 ? 0 : 1;
     free(crash);

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CONNECTION_COUNT (LANE_COUNT + READER_COUNT)
@@ -36,7 +37,6 @@ struct connection {
     struct reading readings[LANE_DEPTH_MAX];
     unsigned reading_first, outstanding, depth;
     bool mute, ended; /* Its writing end has failed; its reading end too. */
-    bool refused;     /* The power was cut: what comes now says nothing. */
 };
 
 struct load {
@@ -45,12 +45,13 @@ struct load {
     struct load_counts *counts;
     struct words words;
     char *why;
-    bool failed, power_cut;
+    bool failed;
 };
 
-void world_init(struct world *world, uint64_t seed)
+void world_init(struct world *world, uint64_t seed, bool large)
 {
     memset(world, 0, sizeof(*world));
+    world->cold = cold_new(seed, large);
     world->random = seed;
     world->tick = 1;
     shared_init(&world->shared);
@@ -65,6 +66,7 @@ void world_deinit(struct world *world)
         lane_deinit(&world->lanes[i]);
     }
     shared_deinit(&world->shared);
+    cold_free(world->cold);
 }
 
 redisContext *load_connect(int port)
@@ -108,7 +110,7 @@ bool load_prepare(struct world *world, int port, char *why)
     snprintf(why, WHY_SIZE, "the ring was not made");
     buf_deinit(&words.bytes);
     redisFree(context);
-    return fits;
+    return fits && cold_fill(world->cold, port, why);
 }
 
 /* -- Readers --------------------------------------------------------------------------------- */
@@ -336,13 +338,6 @@ static void reply_take(struct load *load, struct connection *connection, const r
     char why[WHY_SIZE - 40] = "";
     bool fits;
     load->world->tick++;
-    if (load->power_cut && reply->type == REDIS_REPLY_ERROR &&
-        strncmp(reply->str, "IOERR", 5) == 0) {
-        connection->refused = connection->mute = true;
-    }
-    if (connection->refused) {
-        return;
-    }
     if (connection->outstanding == 0) {
         snprintf(why, sizeof(why), "a reply that nobody asked for");
         fits = false;
@@ -385,8 +380,13 @@ static void *kill_later(void *arg)
 {
     const struct load_options *options = arg;
     usleep(options->kill_us);
-    CHECK(!options->power_cut || loop_disk_cut());
     kill(options->pid, options->signal);
+    if (options->power_cut) {
+        siginfo_t info;
+        while (waitid(P_PID, (id_t)options->pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+        }
+        CHECK(loop_disk_cut());
+    }
     return NULL;
 }
 
@@ -438,10 +438,10 @@ bool load_run(struct world *world, const struct load_options *options, struct lo
 {
     struct load *load = calloc(1, sizeof(*load));
     CHECK(load != NULL);
+    cold_begin(world->cold, options->port);
     load->world = world;
     load->counts = counts;
     load->why = why;
-    load->power_cut = options->power_cut;
     expectations_reset(world);
     for (unsigned i = 0; i < CONNECTION_COUNT; i++) {
         load->connections[i].lane = i < LANE_COUNT ? &world->lanes[i] : NULL;
@@ -458,5 +458,5 @@ bool load_run(struct world *world, const struct load_options *options, struct lo
     buf_deinit(&load->words.bytes);
     bool fine = !load->failed;
     free(load);
-    return fine;
+    return cold_end(world->cold, &counts->cold, why) && fine;
 }

@@ -3,20 +3,22 @@
 #ifndef BASIN_TESTS_CRASH_CRASH_LOAD_H
 #define BASIN_TESTS_CRASH_CRASH_LOAD_H
 
+#include "tests/crash/crash_cold.h"
 #include "tests/crash/crash_ops.h"
 
 #include <sys/types.h>
 
 #define READER_COUNT 4
-#define WHY_SIZE 512
 
 /* What a store should hold, over all its lives. */
 struct world {
     struct lane lanes[LANE_COUNT];
     struct shared shared;
+    struct cold *cold;
     uint64_t tick, random;
 };
-void world_init(struct world *world, uint64_t seed);
+/* large: what lies in crash_cold is. */
+void world_init(struct world *world, uint64_t seed, bool large);
 void world_deinit(struct world *world);
 
 struct load_options {
@@ -24,11 +26,12 @@ struct load_options {
     pid_t pid;
     int signal;       /* SIGKILL, or SIGTERM for an orderly stop. */
     unsigned kill_us; /* After so long. */
-    bool power_cut;   /* The file system (loop_disk.h) stops right before the signal. */
+    bool power_cut;   /* The file system (loop_disk.h) stops once the process is dead. */
 };
 
 struct load_counts {
     uint64_t sent, acked, read;
+    struct cold_counts cold;
 };
 
 /* Makes the keys that are there from the beginning. */

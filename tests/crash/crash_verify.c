@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DATABASES 16
 #define PAGE "500"
 #define PROBLEMS_SHOWN 12
 
@@ -521,7 +520,7 @@ unsigned verify_store(struct world *world, int port)
     found_clear(&verify->found);
     verify->context = load_connect(port);
     verify->found.before_ms = wall_ms();
-    for (unsigned database = 0; database < DATABASES; database++) {
+    for (unsigned database = 0; database < COLD_DATABASE; database++) {
         read_database(verify, database);
     }
     verify->found.after_ms = wall_ms();
@@ -539,7 +538,7 @@ unsigned verify_store(struct world *world, int port)
     }
     found_clear(&verify->found);
     redisFree(verify->context);
-    unsigned problems = verify->problems;
+    unsigned problems = verify->problems + cold_verify(world->cold, port);
     free(verify);
     return problems;
 }

@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* linux/ext4.h is not among the installed headers of older systems. */
+/* linux/ext4.h is not among the installed headers of older systems. xfs knows the same. */
 #define SHUTDOWN_REQUEST _IOR('X', 125, uint32_t)
 #define SHUTDOWN_WITHOUT_FLUSH 2u
 #define UNMOUNT_MS 10000
@@ -37,8 +37,9 @@ bool loop_disk_possible(void)
         return false;
     }
     if (system("losetup -f > /dev/null 2>&1") != 0 ||
-        system("command -v mkfs.ext4 > /dev/null 2>&1") != 0) {
-        printf("skipped: no loop device or no mkfs.ext4 here\n");
+        system("command -v mkfs.ext4 > /dev/null 2>&1") != 0 ||
+        system("command -v mkfs.xfs > /dev/null 2>&1") != 0) {
+        printf("skipped: no loop device, no mkfs.ext4 or no mkfs.xfs here\n");
         return false;
     }
     return true;
@@ -66,15 +67,25 @@ static bool mount_it(void)
     return mounted;
 }
 
-const char *loop_disk_make(unsigned megabytes, const char *mount_options)
+static const char *make(const char *mkfs, unsigned megabytes, const char *mount_options)
 {
     char size[32];
     snprintf(size, sizeof(size), "%uM", megabytes);
     snprintf(mount_words, sizeof(mount_words), "-o loop%s%s", mount_options[0] == 0 ? "" : ",",
              mount_options);
     bool made = begin() && run("truncate -s %s '%s/image'%s", size, root, "") &&
-                run("mkfs.ext4 -q -m 0 '%s/image'%s%s", root, "", "") && mount_it();
+                run("%s '%s/image'%s", mkfs, root, "") && mount_it();
     return made ? mount_dir : NULL;
+}
+
+const char *loop_disk_make(unsigned megabytes, const char *mount_options)
+{
+    return make("mkfs.ext4 -q -m 0", megabytes, mount_options);
+}
+
+const char *loop_disk_make_xfs(unsigned megabytes)
+{
+    return make("mkfs.xfs -q", megabytes, "");
 }
 
 const char *loop_disk_make_tmpfs(unsigned megabytes)

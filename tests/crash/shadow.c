@@ -2,6 +2,9 @@
  *
  *     shadow [--rounds N] [--seed S] [--server PATH] [server argument …]
  *
+ * Each store has other arguments; most settle so little log at a time that rounds and merges come
+ * many times a second, some never settle.
+ *
  * A lane is a connection with keys of its own, one or two of each type. What it sends to Basin goes
  * to a redis-server as well, but only once Basin has answered; the two answers must be the same.
  * Basin is killed in the middle and started again. What was sent and not answered is pending: the
@@ -665,22 +668,19 @@ static bool lane_judge(struct lane *lane)
 
 /* -- Rounds ------------------------------------------------------------------------------------ */
 
-/* --settles: a disk below memory. */
-static bool server_settles;
-
 static const char *const *arguments_draw(uint64_t *random, char **extra)
 {
     static const char *words[64];
     static const char *const shards[] = {"1", "4", "64"};
-    static const char *const settles[] = {"4kb", "64kb", "64mb"};
+    static const char *const settles[] = {"4kb", "4kb", "64kb", "64mb", "0"};
     static const char *const limits[] = {"0", "1mb", "4mb"};
     size_t count = 0;
-    if (server_settles) {
-        words[count++] = "--settle-log-size";
-        words[count++] = settles[chance(random) % 3];
-        words[count++] = "--maxmemory";
-        words[count++] = limits[chance(random) % 3];
-    }
+    const char *settle = settles[chance(random) % 5];
+    const char *limit = limits[chance(random) % 3];
+    words[count++] = "--settle-log-size";
+    words[count++] = settle;
+    words[count++] = "--maxmemory"; /* Past it a store that does not settle refuses. */
+    words[count++] = strcmp(settle, "0") == 0 ? "0" : limit;
     words[count++] = "--log-segment-size";
     words[count++] = "1mb";
     words[count++] = "--workers";
@@ -732,9 +732,7 @@ int main(int argc, char **argv)
     const char *binary = NULL;
     int at = 1;
     for (; at + 1 < argc; at += 2) {
-        if (strcmp(argv[at], "--settles") == 0) {
-            server_settles = strcmp(argv[at + 1], "yes") == 0;
-        } else if (strcmp(argv[at], "--rounds") == 0) {
+        if (strcmp(argv[at], "--rounds") == 0) {
             rounds = (unsigned)strtoul(argv[at + 1], NULL, 10);
         } else if (strcmp(argv[at], "--seed") == 0) {
             seed = strtoull(argv[at + 1], NULL, 10);
