@@ -349,6 +349,15 @@ enum status apply_record(struct basin *basin, const struct record *record, uint6
     return status;
 }
 
+void apply_seal(struct basin *basin, uint32_t namespace_id, struct bytes key, uint64_t hash,
+                uint64_t lsn)
+{
+    struct entry *entry = memtable_find(store_table(basin, hash), hash, namespace_id, key);
+    if (entry != NULL && entry->lsn < lsn) {
+        entry->lsn = lsn;
+    }
+}
+
 enum status apply_namespaces(struct basin *basin, const struct record *record, uint64_t lsn)
 {
     if (record->payload.size != 4 + 4 * BASIN_DATABASES) {

@@ -11,6 +11,9 @@
  * brought from disk if it must be. ST_CORRUPT: the payload makes no sense for what is there. */
 enum status apply_record(struct basin *basin, const struct record *record, uint64_t hash,
                          uint64_t lsn, struct buf *scratch, struct load_room *room);
+/* All effects of a group of several were applied: the key, if it is in memory, gets its LSN. */
+void apply_seal(struct basin *basin, uint32_t namespace_id, struct bytes key, uint64_t hash,
+                uint64_t lsn);
 /* RECORD_NAMESPACES, in the barrier. */
 enum status apply_namespaces(struct basin *basin, const struct record *record, uint64_t lsn);
 

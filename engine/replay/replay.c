@@ -17,12 +17,14 @@
 
 struct batch_row {
     uint64_t lsn, hash;
-    size_t size; /* Of the record that follows, padded to 8. */
+    size_t size; /* Of what follows, padded to 8: a record, */
+    bool seals;  /* or the key of one whose group ends with this LSN. */
+    uint32_t namespace_id;
 };
 
 struct batch {
     struct batch *next;
-    struct buf data; /* (batch_row, record) … */
+    struct buf data; /* (batch_row, record or key) … */
 };
 
 struct committer {
@@ -62,6 +64,11 @@ static enum status apply_batch(struct basin *basin, const struct batch *batch, s
         memcpy(&row, batch->data.data + offset, sizeof(row));
         offset += sizeof(row);
         struct bytes in = bytes_of(batch->data.data + offset, row.size);
+        offset += (row.size + 7) & ~(size_t)7;
+        if (row.seals) {
+            apply_seal(basin, row.namespace_id, in, row.hash, row.lsn);
+            continue;
+        }
         struct record record;
         size_t size = 0;
         enum status status = record_take(&in, &record, &size);
@@ -78,7 +85,6 @@ static enum status apply_batch(struct basin *basin, const struct batch *batch, s
                 (unsigned long long)row.lsn, status_name(status));
             return status == ST_NOMEM || status == ST_IO ? status : ST_CORRUPT;
         }
-        offset += (row.size + 7) & ~(size_t)7;
     }
     return ST_OK;
 }
@@ -174,18 +180,10 @@ static enum status barrier(struct replay *replay)
     return result;
 }
 
-static enum status deal(struct replay *replay, const struct record *record, struct bytes whole,
-                        uint64_t lsn)
+/* Puts the row and what follows it into its committer's batch. */
+static enum status batch_add(struct replay *replay, struct batch_row row, const void *follows)
 {
-    struct basin *basin = replay->basin;
-    replay->records++;
-    if (record->op == RECORD_NAMESPACES) {
-        enum status status = barrier(replay);
-        return status == ST_OK ? apply_namespaces(basin, record, lsn) : status;
-    }
-    struct batch_row row = {lsn, hash_key(&basin->secret, record->namespace_id, record->key),
-                            whole.size};
-    unsigned shard = basin->partition_shard[hash_partition(row.hash)];
+    unsigned shard = replay->basin->partition_shard[hash_partition(row.hash)];
     struct committer *committer = &replay->committers[shard % replay->committer_count];
     if (committer->filling == NULL) {
         committer->filling = calloc(1, sizeof(*committer->filling));
@@ -195,30 +193,66 @@ static enum status deal(struct replay *replay, const struct record *record, stru
         }
     }
     struct buf *data = &committer->filling->data;
-    size_t padded = (whole.size + 7) & ~(size_t)7;
+    size_t padded = (row.size + 7) & ~(size_t)7;
     unsigned char *room = buf_extend(data, sizeof(row) + padded);
     if (room == NULL) {
         return ST_NOMEM;
     }
     memcpy(room, &row, sizeof(row));
-    memcpy(room + sizeof(row), whole.data, whole.size);
+    memcpy(room + sizeof(row), follows, row.size);
     return data->size >= BATCH_SIZE - 4096 ? batch_send(committer) : ST_OK;
+}
+
+static enum status deal(struct replay *replay, const struct record *record, struct bytes whole,
+                        uint64_t lsn)
+{
+    struct basin *basin = replay->basin;
+    replay->records++;
+    if (record->op == RECORD_NAMESPACES) {
+        enum status status = barrier(replay);
+        return status == ST_OK ? apply_namespaces(basin, record, lsn) : status;
+    }
+    struct batch_row row = {.lsn = lsn,
+                            .hash = hash_key(&basin->secret, record->namespace_id, record->key),
+                            .size = whole.size};
+    return batch_add(replay, row, whole.data);
+}
+
+/* Once all effects of a group are made its keys have the LSN of its end, as they had when it was
+ * first run (txn.c): in strata that were written before and after the crash the same effects have
+ * the same LSN. Not sooner: the LSN tells the next effect on the key whether it was made. */
+static enum status seal(struct replay *replay, const struct record *record, uint64_t group_end)
+{
+    if (record->op == RECORD_NAMESPACES) {
+        return ST_OK;
+    }
+    struct bytes key = record->key;
+    struct batch_row row = {.lsn = group_end,
+                            .hash = hash_key(&replay->basin->secret, record->namespace_id, key),
+                            .size = key.size,
+                            .seals = true,
+                            .namespace_id = record->namespace_id};
+    return batch_add(replay, row, key.data);
 }
 
 static enum status deal_group(struct replay *replay)
 {
-    struct bytes in = buf_bytes(&replay->group);
-    uint64_t lsn = replay->group_lsn;
-    while (in.size > 0) {
-        const void *start = in.data;
-        struct record record;
-        size_t size = 0;
-        enum status status = record_take(&in, &record, &size);
-        CHECK(status == ST_OK); /* It was taken once before. */
-        lsn += size;
-        status = deal(replay, &record, bytes_of(start, size), lsn);
-        if (status != ST_OK) {
-            return status;
+    uint64_t end = replay->group_lsn + replay->group.size;
+    for (unsigned pass = 0; pass < 2; pass++) {
+        struct bytes in = buf_bytes(&replay->group);
+        uint64_t lsn = replay->group_lsn;
+        while (in.size > 0) {
+            const void *start = in.data;
+            struct record record;
+            size_t size = 0;
+            enum status status = record_take(&in, &record, &size);
+            CHECK(status == ST_OK); /* It was taken once before. */
+            lsn += size;
+            status = pass == 0 ? deal(replay, &record, bytes_of(start, size), lsn)
+                               : seal(replay, &record, end);
+            if (status != ST_OK) {
+                return status;
+            }
         }
     }
     buf_clear(&replay->group, BATCH_SIZE);

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *key_of(unsigned number)
 {
@@ -82,6 +83,47 @@ TEST(a_start_goes_on_from_the_last_round)
     expect(3, "new");
     EXPECT_INT(size(), 2);
     cellar_end();
+}
+
+static enum status set_all(struct txn *txn, void *ctx)
+{
+    const unsigned *count = ctx;
+    enum status status = ST_OK;
+    for (unsigned i = 0; i < *count && status == ST_OK; i++) {
+        status = txn_text_set(txn, i, bytes_of_text("together"), BASIN_NO_EXPIRY);
+    }
+    return status;
+}
+
+/* S4: in strata from before a crash and from after it the same effect has the same LSN. */
+TEST(keys_of_one_group_have_the_lsn_of_its_end_after_a_replay_too)
+{
+    char names[8][32];
+    struct bytes keys[8];
+    unsigned count = 8;
+    for (unsigned i = 0; i < count; i++) {
+        keys[i] = bytes_of_text(strcpy(names[i], key_of(i)));
+    }
+    for (unsigned replayed = 0; replayed < 2; replayed++) {
+        struct basin_stratum *strata = NULL;
+        size_t strata_count = 0;
+        begin();
+        set(0, "alone");
+        EXPECT_INT(session_run(&session, 0, keys, count, false, 4096, set_all, &count), ST_OK);
+        EXPECT_INT(session_delete(&session, "none"), ST_OK);
+        uint64_t end_lsn = basin_end(basin);
+        if (replayed) {
+            power_cut();
+        }
+        settle();
+        EXPECT_INT(basin_get_strata(basin, &strata, &strata_count), ST_OK);
+        EXPECT_INT(strata_count, 1);
+        EXPECT_INT(strata[0].grains, count);
+        EXPECT_INT(strata[0].least_lsn, end_lsn);
+        EXPECT_INT(strata[0].greatest_lsn, end_lsn);
+        free(strata);
+        end();
+    }
 }
 
 TEST(a_deleted_key_stays_deleted_and_its_space_comes_back)
