@@ -67,6 +67,7 @@ void world_deinit(struct world *world)
     }
     shared_deinit(&world->shared);
     cold_free(world->cold);
+    world->cold = NULL; /* Twice is fine, as with all above. */
 }
 
 redisContext *load_connect(int port)

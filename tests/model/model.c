@@ -17,6 +17,9 @@
  *     model_life.h    starts, steps, faults, ends
  *     model_damage.h  changed bytes
  *
+ * What it has exercised is counted and printed at the end, down to the sectors that power cuts lost
+ * and tore: a zero there is a test that is not made.
+ *
  * One number, printed on failure, replays it: everything runs in one thread, the disk, its clock
  * and all chance follow from it. While the store writes a stratum the same thread does operations
  * that another would have done meanwhile (sim_disk_set_meanwhile).
@@ -79,17 +82,46 @@ static bool arguments_take(int argc, char **argv, struct arguments *arguments)
     return true;
 }
 
+static void count(const char *what, uint64_t number)
+{
+    printf("%s%" PRIu64 " %s", what[0] == '.' ? "\n" : ", ", number, what + (what[0] == '.'));
+}
+
+/* A line each: what was done, what the stores did behind it, what the disk did, what came of it. */
 static void tally_print(uint64_t rounds)
 {
-    printf("%" PRIu64 " rounds, %" PRIu64 " steps, %" PRIu64 " starts, %" PRIu64
-           " power cuts, %" PRIu64 " operations lost unacknowledged\n"
-           "%" PRIu64 " settle rounds and %" PRIu64 " merges asked for, %" PRIu64
-           " operations in their midst, %" PRIu64 " evicted, %" PRIu64 " loads, %" PRIu64
-           " scans, %" PRIu64 " sizes, %" PRIu64 " refusals, %" PRIu64 " for damage, %" PRIu64
-           " in the midst, %" PRIu64 " moves to a backup\n",
-           rounds, tally.steps, tally.lives, tally.cuts, tally.steps_back, tally.settles,
-           tally.merges, tally.meanwhile, tally.evicted, tally.loads, tally.scans, tally.sizes,
-           tally.refused, tally.corrupt, tally.torn, tally.backups);
+    printf("%" PRIu64 " rounds", rounds);
+    count("steps", tally.steps);
+    count("in the midst of others", tally.meanwhile);
+    count("on lists, hashes, sets, streams …", tally.chores);
+    count("flushes and swaps", tally.maps);
+    count("scans", tally.scans);
+    count("sizes", tally.sizes);
+    count(".settle rounds", tally.rounds);
+    count("merging passes", tally.passes);
+    count("KB moved", tally.moved >> 10);
+    count("keys evicted", tally.evicted);
+    count("loads", tally.loads);
+    count("expired", tally.expired);
+    count("purged on disk", tally.purged);
+    count(".starts", tally.lives);
+    count("cut off", tally.starts_cut);
+    count("power cuts", tally.cuts);
+    count("moves to a backup", tally.backups);
+    count("failing calls", tally.faults);
+    count("full disks", tally.full_disks);
+    count("damaged places", tally.damaged);
+    count(".unsynced sectors lost", tally.sectors_lost);
+    count("torn", tally.sectors_torn);
+    count("kept", tally.sectors_kept);
+    count("writes reordered", tally.reordered);
+    count("names lost", tally.names_lost);
+    count("kept", tally.names_kept);
+    count(".operations lost unacknowledged", tally.steps_back);
+    count("refused", tally.refused);
+    count("for damage", tally.corrupt);
+    count("in the midst of a group", tally.torn);
+    printf("\n");
 }
 
 int main(int argc, char **argv)

@@ -27,6 +27,7 @@ static void damage(struct world *world)
         world_tell(world, "damage of %s at %llu, %llu bytes", path, (unsigned long long)at,
                    (unsigned long long)range);
         sim_disk_corrupt(world->disk, path, at, range);
+        tally.damaged++;
     }
     free(names);
 }

@@ -52,6 +52,9 @@ static void evict_to_bound(struct world *world)
 static void pass_time(struct world *world)
 {
     world->now_ms += world_below(world, world_one_in(world, 8) ? 500 : 20);
+    if (world_one_in(world, 30)) { /* So long that merges throw expired keys away. */
+        world->now_ms += 90000;
+    }
     sim_disk_advance(world->disk, 1000 * world_below(world, 1000));
     if (world_one_in(world, 3)) {
         world_tell(world, "tick");
@@ -134,6 +137,7 @@ static void fill_disk(struct world *world)
 {
     uint64_t space = sim_disk_used(world->disk) + world_below(world, 200 << 10);
     world_tell(world, "no more than %" PRIu64 " bytes", space);
+    tally.full_disks++;
     world->foul = true;
     sim_disk_set_space(world->disk, space);
     for (uint64_t i = world_below(world, 60); i > 0 && !world->torn; i--) {
@@ -171,6 +175,7 @@ static void start(struct world *world, bool exact)
                         ? (unsigned)world_below(world, STARTS_CUT_MAX)
                         : 0;
     for (; cuts > 0; cuts--) {
+        tally.starts_cut++;
         unsigned n = 1 + (unsigned)world_below(world, 40);
         world_tell(world, "a start that is cut off at call %u", n);
         sim_disk_fail_from(world->disk, n, ST_IO);

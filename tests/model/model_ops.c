@@ -452,6 +452,7 @@ void operation_chore(struct world *world)
     if (!world_answer(world, "a chore", status)) {
         return;
     }
+    tally.chores++;
     uint64_t lsn = world->session->wait_lsn;
     status = chore_issue(&world->shadow_session, &chance, growth);
     if (status != ST_OK) {
@@ -512,6 +513,7 @@ static void operation_map(struct world *world)
     world_ready(world);
     enum status status = session_run(world->session, 0, NULL, 0, true, 4096, map_run, &change);
     if (world_answer(world, names[change.kind], status)) {
+        tally.maps++;
         map_apply(world, &change);
         status = session_run(&world->shadow_session, 0, NULL, 0, true, 0, map_run, &change);
         if (status != ST_OK) {

@@ -212,10 +212,25 @@ static void shadow_close(struct world *world)
     }
 }
 
+/* What the disk did to what was not durable. */
+static void disk_tally(const struct sim_disk *disk)
+{
+    struct sim_disk_stats stats;
+    sim_disk_get_stats(disk, &stats);
+    tally.faults += sim_disk_faults_met(disk);
+    tally.sectors_kept += stats.sectors_kept;
+    tally.sectors_lost += stats.sectors_lost;
+    tally.sectors_torn += stats.sectors_torn;
+    tally.reordered += stats.writes_reordered;
+    tally.names_kept += stats.names_kept;
+    tally.names_lost += stats.names_lost;
+}
+
 void world_deinit(struct world *world)
 {
     CHECK(world->basin == NULL);
     shadow_close(world);
+    disk_tally(world->disk);
     state_deinit(&world->state);
     sim_disk_free(world->disk);
     for (size_t key = 0; key < world->plan.texts; key++) {
@@ -304,6 +319,11 @@ void world_close(struct world *world)
         struct basin_stats stats;
         basin_get_stats(world->basin, &stats);
         tally.loads += stats.loads;
+        tally.rounds += stats.storage.settle_rounds;
+        tally.passes += stats.storage.merge_passes;
+        tally.moved += stats.storage.moved_bytes;
+        tally.purged += stats.storage.purged_keys;
+        tally.expired += stats.expired_keys;
         session_close(&world->sessions[0]);
         session_close(&world->sessions[1]);
         reader_free(world->reader);

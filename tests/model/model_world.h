@@ -75,6 +75,10 @@ struct world {
 struct tally {
     uint64_t steps, lives, cuts, settles, merges, meanwhile, evicted, loads, scans, sizes, refused,
         corrupt, torn, steps_back, backups;
+    uint64_t chores, maps;                           /* Of other types; FLUSHALL and its like. */
+    uint64_t rounds, passes, moved, purged, expired; /* As the stores counted. */
+    uint64_t faults, full_disks, damaged, starts_cut;
+    uint64_t sectors_kept, sectors_lost, sectors_torn, reordered, names_kept, names_lost;
 };
 extern struct tally tally;
 
