@@ -27,7 +27,7 @@ static struct process *serving;
 static char dir[128];
 #define ROAD 3
 #define SETTLES 4
-static const char *arguments[10] = {"--log-segment-size", "4mb", "--log-road"};
+static const char *arguments[16] = {"--log-segment-size", "4mb", "--log-road"};
 
 /* How the server writes. One that settles keeps little in memory too. */
 static const struct way {
@@ -221,6 +221,179 @@ TEST(an_orderly_stop_while_the_disk_is_full_loses_nothing)
     for (size_t i = 0; i < WAYS && loop_disk_possible(); i++) {
         ended_while_full(ways[i], false);
     }
+}
+
+/* -- Full, with most of the data in strata -------------------------------------------------------
+ */
+
+#define STRATA_VALUE 3000
+#define STRATA_MOST 40000
+#define STRATA_BALLAST_MB 64
+#define BATCH 500
+
+/* Rounds and merges come many times a second, and nearly all values have left memory. */
+static void strata_use(const char *settle, const char *maxmemory)
+{
+    static const char *words[] = {"--settle-log-size", NULL, "--maxmemory", NULL, "--workers", "2"};
+    words[1] = settle;
+    words[3] = maxmemory;
+    arguments[1] = "1mb";
+    memcpy(arguments + 4, words, sizeof(words));
+}
+
+static void strata_drop(void)
+{
+    disk_drop();
+    arguments[1] = "4mb";
+    arguments[4] = NULL;
+}
+
+static long long figure(redisContext *context, const char *name)
+{
+    char pattern[64];
+    snprintf(pattern, sizeof(pattern), "\n%s:", name);
+    redisReply *reply = redisCommand(context, "INFO storage");
+    EXPECT(reply != NULL && reply->type == REDIS_REPLY_STRING);
+    const char *at = strstr(reply->str, pattern);
+    EXPECT(at != NULL);
+    long long value = strtoll(at + strlen(pattern), NULL, 10);
+    freeReplyObject(reply);
+    return value;
+}
+
+/* Writes until the disk is full, each batch of keys and then some of the last ones again, so that
+ * much of what is settled is dead and merged away. Gives how many keys there are. */
+static uint64_t strata_fill(redisContext *context)
+{
+    char error[128] = "";
+    uint64_t count = 0;
+    bool full = false;
+    while (!full && count < STRATA_MOST) {
+        uint64_t done = ledger_write(context, count, BATCH, STRATA_VALUE, error);
+        count += done;
+        full = done < BATCH;
+        for (unsigned again = 0; again < 2 && !full; again++) {
+            uint64_t first = count < 4 * BATCH ? 0 : count - 4 * BATCH;
+            full = ledger_write(context, first, BATCH, STRATA_VALUE, error) < BATCH;
+        }
+    }
+    EXPECT(count > 0 && full);
+    if (strstr(error, "disk full") == NULL) {
+        test_fail(__FILE__, __LINE__, "the error does not name the full disk: %s", error);
+    }
+    return count;
+}
+
+/* Writes are refused, reads of what has left memory go on. */
+static void expect_full(redisContext *context, uint64_t count)
+{
+    char error[128];
+    for (unsigned i = 0; i < 20; i++) {
+        uint64_t taken = ledger_write(context, 0, 1, STRATA_VALUE, error);
+        EXPECT(taken == 1 || strstr(error, "disk full") != NULL);
+        expect_quick_ping(context);
+    }
+    EXPECT_INT(ledger_below(context, count + BATCH), count);
+    redisReply *reply = redisCommand(context, "BASIN.SETTLE");
+    EXPECT(reply != NULL && reply->type == REDIS_REPLY_ERROR);
+    freeReplyObject(reply);
+}
+
+static void strata_full_and_healed(const char *road, const char *settle, const char *maxmemory)
+{
+    disk_use(loop_disk_make(DISK_MB, ""), (struct way){road, false});
+    strata_use(settle, maxmemory);
+    ballast_put(STRATA_BALLAST_MB);
+    redisContext *context = serve();
+    uint64_t count = strata_fill(context);
+    expect_full(context, count);
+    long long rounds = figure(context, "storage_settle_rounds");
+    long long passes = figure(context, "storage_merge_passes");
+    ballast_remove();
+    char error[128];
+    int64_t start = now_ms();
+    while (ledger_write(context, count, 1, STRATA_VALUE, error) == 0) {
+        EXPECT(now_ms() - start < HEALS_MS);
+        usleep(50000);
+    }
+    printf("  %s, %s: full after %" PRIu64
+           " values, %lld rounds and %lld merges, healed in %" PRId64 " ms\n",
+           road, settle, count, rounds, passes, now_ms() - start);
+    EXPECT(rounds > 0);
+    ledger_write(context, count + 1, 3 * BATCH, STRATA_VALUE, NULL);
+    EXPECT_INT(ledger_reach(context, STRATA_MOST), count + 1 + 3 * BATCH);
+    redisFree(context);
+    context = serve();
+    EXPECT_INT(ledger_reach(context, STRATA_MOST), count + 1 + 3 * BATCH);
+    redisFree(context);
+    strata_drop();
+}
+
+TEST(a_disk_that_fills_up_while_settling_and_merging_refuses_writes_and_heals)
+{
+    if (loop_disk_possible()) {
+        strata_full_and_healed("io_uring", "256kb", "4mb");
+        strata_full_and_healed("plain", "1mb", "16mb");
+    }
+}
+
+TEST(a_kill_while_settling_finds_the_disk_full_loses_nothing)
+{
+    for (unsigned orderly = 0; orderly < 2 && loop_disk_possible(); orderly++) {
+        disk_use(loop_disk_make(DISK_MB, ""), (struct way){"auto", false});
+        strata_use("256kb", "4mb");
+        ballast_put(STRATA_BALLAST_MB);
+        redisContext *context = serve();
+        uint64_t count = strata_fill(context);
+        redisFree(context);
+        if (orderly) {
+            process_stop(serving);
+        } else {
+            process_kill(serving);
+        }
+        shell("dd if=/dev/zero of='%s/../more' bs=4k status=none 2> /dev/null || true", dir);
+        char output[OUTPUT_MAX];
+        int code = ledger_refusal(dir, "timeout 4", arguments, output, sizeof(output));
+        if (code != 124) {
+            EXPECT_INT(code, 1);
+            EXPECT(strstr(output, "disk is full") != NULL);
+        }
+        shell("rm -f '%s/../more' '%s/../ballast'", dir, dir);
+        context = serve();
+        EXPECT_INT(ledger_reach(context, STRATA_MOST), count);
+        ledger_write(context, count, 50, STRATA_VALUE, NULL);
+        EXPECT_INT(ledger_reach(context, STRATA_MOST), count + 50);
+        redisFree(context);
+        strata_drop();
+    }
+}
+
+/* Merging needs room before it gives any back: on a disk that holds three times what is live
+ * writers are never refused, however often it is all written anew. */
+TEST(garbage_does_not_fill_the_disk)
+{
+    if (!loop_disk_possible()) {
+        return;
+    }
+    disk_use(loop_disk_make(DISK_MB, ""), (struct way){"auto", false});
+    strata_use("256kb", "4mb");
+    ballast_put(STRATA_BALLAST_MB);
+    redisContext *context = serve();
+    const unsigned count = 3000;
+    for (unsigned pass = 0; pass < 8; pass++) {
+        for (uint64_t first = 0; first < count; first += BATCH) {
+            EXPECT_INT(ledger_write(context, first, BATCH, STRATA_VALUE, NULL), BATCH);
+        }
+    }
+    EXPECT_INT(ledger_reach(context, count + BATCH), count);
+    redisReply *reply = redisCommand(context, "BASIN.COMPACT");
+    EXPECT(reply != NULL && reply->type == REDIS_REPLY_STATUS);
+    freeReplyObject(reply);
+    printf("  %lld KB on disk for %u KB\n", figure(context, "storage_disk_bytes") >> 10,
+           count * STRATA_VALUE >> 10);
+    EXPECT(figure(context, "storage_disk_bytes") < count * STRATA_VALUE * 3 / 2);
+    redisFree(context);
+    strata_drop();
 }
 
 /* -- Failing
