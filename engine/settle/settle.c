@@ -50,7 +50,9 @@ static enum status run_round(struct settler *settler)
     }
     pthread_mutex_lock(&settler->mutex);
     settler->running = false;
-    settler->dead |= status != ST_OK;
+    if (status != ST_OK) {
+        atomic_store(&settler->dead, true);
+    }
     pthread_cond_broadcast(&settler->ended);
     pthread_mutex_unlock(&settler->mutex);
     store_wake_waiting(basin);
@@ -64,7 +66,7 @@ static bool take(struct settler *settler, bool wait)
     while (wait && settler->running) {
         pthread_cond_wait(&settler->ended, &settler->mutex);
     }
-    bool taken = !settler->running && !settler->dead;
+    bool taken = !settler->running && !atomic_load(&settler->dead);
     settler->running |= taken;
     pthread_mutex_unlock(&settler->mutex);
     return taken;
@@ -111,7 +113,7 @@ static void *run(void *arg)
 {
     struct settler *settler = arg;
     thread_background();
-    while (!atomic_load(&settler->stop) && !settler->dead) {
+    while (!atomic_load(&settler->stop) && !atomic_load(&settler->dead)) {
         settle_tick(settler->basin);
         pthread_mutex_lock(&settler->mutex);
         struct timespec until;

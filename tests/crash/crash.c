@@ -1,7 +1,7 @@
 /* crash: kill -9 under load, restart, and see whether everything that was acknowledged is there.
  *
  *     crash [--rounds N] [--seed S] [--server PATH] [--keep] [--orderly] [--power-cut ext4|xfs]
- *           [server argument …]
+ *           [--life-ms N] [server argument …]
  *
  * Ten rounds share a directory, so that each start replays what the lives before it left behind;
  * then a fresh one is taken. Each life has other arguments: road of the log, workers, shards,
@@ -52,6 +52,7 @@ struct crash {
     char words[ARGUMENTS_MAX][32];
     const char *arguments[ARGUMENTS_MAX + 1];
     unsigned round, passed, failed, interrupted;
+    unsigned life_ms; /* A life is at most so long. */
     bool never, large;  /* This store does not settle; its data set is larger than memory. */
     bool keep, orderly; /* As the options say. */
     const char *power_cut;
@@ -205,7 +206,7 @@ static bool round_run(struct crash *crash, char *why)
         .port = process_port(crash->server),
         .pid = process_pid(crash->server),
         .signal = chance_below(&crash->random, 8) == 0 || crash->orderly ? SIGTERM : SIGKILL,
-        .kill_us = 50000 + (unsigned)chance_below(&crash->random, 350000),
+        .kill_us = 50000 + (unsigned)chance_below(&crash->random, crash->life_ms * 1000ull),
     };
     options.power_cut = crash->power_cut != NULL && options.signal == SIGKILL;
     bool fine = load_run(&crash->world, &options, &crash->counts, why);
@@ -297,7 +298,7 @@ static void cold_print(const struct cold_counts *cold)
 static _Noreturn void usage(void)
 {
     fprintf(stderr, "crash [--rounds N] [--seed S] [--server PATH] [--keep] [--orderly] "
-                    "[--power-cut ext4|xfs] [server argument …]\n");
+                    "[--power-cut ext4|xfs] [--life-ms N] [server argument …]\n");
     exit(2);
 }
 
@@ -307,6 +308,7 @@ int main(int argc, char **argv)
     CHECK(crash != NULL);
     crash->seed = (uint64_t)time(NULL);
     crash->binary = process_binary();
+    crash->life_ms = 350;
     unsigned rounds = 50;
     int at = 1;
     for (; at < argc; at++) {
@@ -315,6 +317,8 @@ int main(int argc, char **argv)
             crash->keep = true;
         } else if (strcmp(argv[at], "--orderly") == 0) {
             crash->orderly = true;
+        } else if (valued && strcmp(argv[at], "--life-ms") == 0) {
+            crash->life_ms = (unsigned)strtoul(argv[++at], NULL, 10);
         } else if (valued && strcmp(argv[at], "--power-cut") == 0) {
             crash->power_cut = argv[++at];
         } else if (valued && strcmp(argv[at], "--rounds") == 0) {
