@@ -680,10 +680,7 @@ bool basin_tick(struct basin *basin, struct txn *txn, unsigned turn, unsigned tu
         bool shard_more = true;
         while (shard_more && now_us(basin) < end_us) {
             txn_begin(txn, now_ms, 0);
-            txn->namespace_epoch = atomic_load(&basin->namespace_epoch);
-            status_ignore(txn_add_shard(txn, i), "it cannot fail");
-            if (txn_lock(txn) != ST_OK) {
-                txn_cancel(txn);
+            if (!txn_try_lock(txn, i)) {
                 break; /* Busy: another time. */
             }
             shard_more = tick_shard(basin, txn, shard);

@@ -52,7 +52,7 @@ struct crash {
     char words[ARGUMENTS_MAX][32];
     const char *arguments[ARGUMENTS_MAX + 1];
     unsigned round, passed, failed, interrupted;
-    unsigned life_ms; /* A life is at most so long. */
+    unsigned life_ms;   /* A life is at most so long. */
     bool never, large;  /* This store does not settle; its data set is larger than memory. */
     bool keep, orderly; /* As the options say. */
     const char *power_cut;

@@ -1,3 +1,4 @@
+#include "engine/base/check.h"
 #include "engine/basin.h"
 #include "tests/lib/session.h"
 #include "tests/lib/test.h"
@@ -359,7 +360,7 @@ TEST(a_flushed_database_gives_all_its_memory_back_while_another_lives)
     }
     EXPECT_INT(session_run(&session, 0, NULL, 0, true, 256, swap, NULL), ST_OK);
     uint64_t before = memory_used(basin);
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 40000; i++) {
         snprintf(key, sizeof(key), "dead%d", i);
         EXPECT_INT(session_set(&session, key, bytes_of(value, sizeof(value))), ST_OK);
     }
@@ -526,4 +527,50 @@ TEST(transactions_of_many_threads_are_isolated_and_logged_in_their_order)
 TEST(transactions_that_miss_are_run_again_and_count_once)
 {
     adders_agree(true, 1000);
+}
+
+/* -- Background work ---------------------------------------------------------------------------
+ */
+
+static enum status flush_database(struct txn *txn, void *ctx)
+{
+    return txn_flush_database(txn, 0);
+}
+
+static _Atomic bool flushing;
+
+static void *flusher_run(void *arg)
+{
+    struct session session;
+    session_open(&session, arg);
+    for (unsigned i = 0; i < 40000; i++) {
+        CHECK(i % 100 != 0 || session_set(&session, "k", bytes_of_text("v")) == ST_OK);
+        CHECK(session_run(&session, 0, NULL, 0, true, 4096, flush_database, NULL) == ST_OK);
+    }
+    session_close(&session);
+    atomic_store(&flushing, false);
+    return NULL;
+}
+
+/* It sees the map of databases change while it waits for a shard, and has that shard all the same.
+ * For tsan's eyes, and for the CHECKs of the sweep. */
+TEST(background_work_has_its_shard_to_itself_while_databases_are_flushed)
+{
+    struct basin_options options = basin_options_default();
+    options.memory_only = true;
+    options.shards = 2;
+    struct basin *basin = NULL;
+    EXPECT_INT(basin_open(&options, &basin), ST_OK);
+    struct session session;
+    pthread_t thread;
+    session_open(&session, basin);
+    atomic_store(&flushing, true);
+    EXPECT_INT(pthread_create(&thread, NULL, flusher_run, basin), 0);
+    while (atomic_load(&flushing)) {
+        (void)basin_tick(basin, session.txn, 0, 1, 1000, 1000);
+    }
+    pthread_join(thread, NULL);
+    expect_text(&session, "k", NULL);
+    session_close(&session);
+    basin_close(basin);
 }
