@@ -78,7 +78,9 @@ static bool backup_with_fault(enum failing failing, unsigned call, bool poor, un
         site_state(&source, &state);
     }
     sim_disk_crash(disk);
+    sim_disk_set_off(disk, true);
     site_close(&source);
+    sim_disk_set_off(disk, false);
     EXPECT_INT(site_open(&source, disk, STORE, 64 << 20, test_seed()), ST_OK);
     site_expect(&source, &state);
     if (!met || failing == FROM_THERE) {
@@ -127,7 +129,9 @@ static unsigned backup_with_two_faults(unsigned call, unsigned again, bool poor,
     enum status status = basin_backup(source.basin, COPY, NULL);
     unsigned met = sim_disk_faults_met(disk);
     sim_disk_crash(disk);
+    sim_disk_set_off(disk, true);
     site_close(&source);
+    sim_disk_set_off(disk, false);
     *refused += met > 1 && site_has_dir(disk, COPY);
     expect_none_or_whole(&state, status == ST_OK);
     EXPECT_INT(site_open(&source, disk, STORE, 64 << 20, test_seed()), ST_OK);
