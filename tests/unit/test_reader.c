@@ -3,14 +3,12 @@
 #include "engine/txn/store.h"
 
 #include "engine/base/check.h"
-#include "tests/lib/session.h"
-#include "tests/lib/sim_disk.h"
+#include "tests/lib/cellar.h"
 #include "tests/lib/test.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DIR_NAME "/store"
 #define CLIENTS 4
 #define KEYS_MAX 2001
 
@@ -19,9 +17,6 @@ struct client {
     unsigned woken;
 };
 
-static struct sim_disk *disk;
-static struct basin *basin;
-static struct session session;
 static struct reader *reader;
 static struct client clients[CLIENTS];
 
@@ -43,22 +38,11 @@ static const char *key_of(unsigned number)
 /* A store with `count` keys that are only on disk. */
 static void begin(unsigned count)
 {
-    disk = sim_disk_new(test_seed());
-    struct basin_options options = basin_options_default();
-    options.dir = DIR_NAME;
-    options.io = sim_disk_io(disk);
-    options.segment_size = 64 << 10;
-    options.shards = 4;
-    EXPECT_INT(basin_open(&options, &basin), ST_OK);
-    session_open(&session, basin);
-    session.pump = true;
-    session.wait_durable = true;
-    session.now_ms = io_wall_ms(sim_disk_io(disk));
+    cellar_begin();
     for (unsigned i = 0; i < count; i++) {
         EXPECT_INT(session_set(&session, key_of(i), bytes_of_text(key_of(i))), ST_OK);
     }
-    EXPECT_INT(basin_settle(basin), ST_OK);
-    basin_forget(basin, 1, 1);
+    cellar_settle();
     EXPECT_INT(reader_new(basin, &reader), ST_OK);
     for (unsigned i = 0; i < CLIENTS; i++) {
         clients[i].woken = 0;
@@ -73,9 +57,7 @@ static void end(void)
         txn_free(clients[i].txn);
     }
     reader_free(reader);
-    session_close(&session);
-    basin_close(basin);
-    sim_disk_free(disk);
+    cellar_end();
 }
 
 static struct basin_stats stats(void)
@@ -228,8 +210,7 @@ TEST(what_was_read_does_not_count_once_a_newer_version_went_to_disk)
     EXPECT_INT(run(&clients[0], 0, 1), ST_WAIT);
     turn_until_woken(&clients[0], 1); /* It has the old version in its hands … */
     EXPECT_INT(session_set(&session, key_of(0), bytes_of_text("a longer one")), ST_OK);
-    EXPECT_INT(basin_settle(basin), ST_OK);
-    basin_forget(basin, 1, 1);
+    cellar_settle();
     EXPECT_INT(run(&clients[0], 0, 1), ST_WAIT); /* … and looks again. */
     turn_until_woken(&clients[0], 2);
     EXPECT_INT(txn_lock(clients[0].txn), ST_OK);

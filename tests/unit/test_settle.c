@@ -107,22 +107,22 @@ TEST(keys_of_one_group_have_the_lsn_of_its_end_after_a_replay_too)
     for (unsigned replayed = 0; replayed < 2; replayed++) {
         struct basin_stratum *strata = NULL;
         size_t strata_count = 0;
-        begin();
+        cellar_begin();
         set(0, "alone");
         EXPECT_INT(session_run(&session, 0, keys, count, false, 4096, set_all, &count), ST_OK);
         EXPECT_INT(session_delete(&session, "none"), ST_OK);
         uint64_t end_lsn = basin_end(basin);
         if (replayed) {
-            power_cut();
+            cellar_power_cut();
         }
-        settle();
+        cellar_settle();
         EXPECT_INT(basin_get_strata(basin, &strata, &strata_count), ST_OK);
         EXPECT_INT(strata_count, 1);
         EXPECT_INT(strata[0].grains, count);
         EXPECT_INT(strata[0].least_lsn, end_lsn);
         EXPECT_INT(strata[0].greatest_lsn, end_lsn);
         free(strata);
-        end();
+        cellar_end();
     }
 }
 
