@@ -150,26 +150,44 @@ static enum status learn_from_key(struct range *range, const struct row *const *
  *
  * A key whose time has come is absent to everybody, so its row may go without a word in the log,
  * unless memory has an entry of it: an effect that is not settled yet may build on what is on disk.
- * Whoever loads the key while the range is being merged finds it expired, and its entry believes
- * that there is something on disk: install tells it otherwise. */
+ * Neither if a run that came since the beginning has a row of it: that was counted as one that
+ * takes the place of this. Whoever loads the key while the range is being merged finds it expired,
+ * and its entry believes that there is something on disk: install tells it otherwise. Whoever
+ * changes it then makes it unresolved, so that the next merge counts (txn_keys.c). */
 
-/* A clock that was set back must not bring it to life again. */
-#define PURGE_AFTER_MS 60000
+/* Whether a run of the partition that is no input may have a row with this place. Under the shard's
+ * lock. */
+static bool newer_runs_may_have(const struct range *range, uint64_t hash)
+{
+    const struct stack *stack = &range->basin->stacks[hash_partition(hash)];
+    for (uint32_t i = 0; i < stack->count; i++) {
+        bool input = false;
+        uint32_t page;
+        for (unsigned n = 0; n < range->input_count && !input; n++) {
+            input = stack->runs[i] == range->strata[n];
+        }
+        if (!input && stratum_page_of(stack->runs[i], place_of_key(hash), &page)) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static bool purges(struct range *range, const struct row *row)
 {
     if (row->kind != ROW_KEY || (row->flags & ROW_EXPIRES) == 0 || (row->flags & ROW_LONG) != 0 ||
-        row->expiry_ms > (int64_t)range->now_ms - PURGE_AFTER_MS) {
+        row->expiry_ms > (int64_t)range->now_ms - STORE_PURGE_AFTER_MS) {
         return false;
     }
     struct basin *basin = range->basin;
     uint64_t hash = hash_key(&basin->secret, row->namespace_id, row->key);
     struct shard *shard = store_shard(basin, hash);
     shard_lock_blocking(shard);
-    bool in_memory =
-        memtable_find(store_table(basin, hash), hash, row->namespace_id, row->key) != NULL;
+    bool known =
+        memtable_find(store_table(basin, hash), hash, row->namespace_id, row->key) != NULL ||
+        newer_runs_may_have(range, hash);
     shard_unlock(shard);
-    return !in_memory && buf_append(&range->purged, bytes_of(&hash, sizeof(hash))) == ST_OK;
+    return !known && buf_append(&range->purged, bytes_of(&hash, sizeof(hash))) == ST_OK;
 }
 
 /* Under the shard's lock: entries that came meanwhile stand for themselves now. */

@@ -268,6 +268,26 @@ static struct entry *entry_enter(struct shard *shard, const struct shard_key *ke
     return entry;
 }
 
+enum status shard_doubt(struct shard *shard, struct memtable *table, unsigned database,
+                        uint64_t hash, struct entry *entry)
+{
+    uint64_t before = memtable_memory(table);
+    enum status status = doubts_reserve(&table->doubts);
+    shard->tables_memory += memtable_memory(table) - before;
+    shard->memory_moved = true;
+    if (status != ST_OK) {
+        return status;
+    }
+    bool known = entry_in_doubt(entry);
+    entry->flags &= (uint8_t)~ENTRY_ON_DISK;
+    entry->flags |= ENTRY_UNRESOLVED;
+    counter_add(&shard->databases[database].unresolved, 1);
+    if (!known) {
+        doubts_add(&table->doubts, hash);
+    }
+    return ST_OK;
+}
+
 void shard_sift(struct shard *shard, struct memtable *table)
 {
     struct doubts *doubts = &table->doubts;

@@ -118,6 +118,10 @@ enum status shard_bury(struct shard *shard, const struct shard_key *key, bool is
 enum status shard_install(struct shard *shard, const struct shard_key *key,
                           const struct value *value, int64_t expiry_ms, uint64_t lsn,
                           uint32_t access);
+/* An entry with ENTRY_ON_DISK: nobody knows any more whether that is there. ST_NOMEM: it is as it
+ * was. */
+enum status shard_doubt(struct shard *shard, struct memtable *table, unsigned database,
+                        uint64_t hash, struct entry *entry);
 /* Drops the doubts that entries of the table have not got any more. */
 void shard_sift(struct shard *shard, struct memtable *table);
 /* A clean entry leaves memory, with all parts of its value. */

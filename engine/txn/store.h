@@ -24,6 +24,10 @@ struct compactor;
 struct backup;
 struct recount;
 
+/* Merges throw expired keys away where they lie only so long after their time: a clock that was set
+ * back must not bring them to life again. */
+#define STORE_PURGE_AFTER_MS 60000
+
 /* Bytes by which a shard's memory may change before the total learns of it. */
 #define METER_SLACK 4096
 

@@ -266,13 +266,32 @@ uint64_t txn_memory(struct txn *txn, unsigned number)
 
 /* -- Changing -------------------------------------------------------------------------------- */
 
+/* An entry that expired long ago is about to change. A merge that began before it was loaded may be
+ * throwing away what lies on disk of it (compact/range.c): nobody knows whether it is there. */
+static enum status origin_doubt(struct txn *txn, struct shard *shard, struct memtable *table,
+                                uint64_t hash, struct entry *entry)
+{
+    unsigned database = store_database_of(txn->basin, entry->namespace_id);
+    if ((entry->flags & ENTRY_ON_DISK) == 0 || entry_expiry(entry) == EXPIRY_NONE ||
+        entry_expiry(entry) > (int64_t)txn->now_ms - STORE_PURGE_AFTER_MS / 2 ||
+        database == BASIN_DATABASES) {
+        return ST_OK;
+    }
+    return shard_doubt(shard, table, database, hash, entry);
+}
+
 enum status txn_store(struct txn *txn, struct txn_key *key, const struct value *value,
                       int64_t expiry_ms)
 {
     struct entry *entry = txn_entry(txn, key);
     bool nowhere = entry != NULL || (row_stands(txn, key) && !key->row.found);
     key->place.origin = nowhere ? 0 : load_origin(txn->basin, key->place.hash);
-    enum status status = shard_store(key->shard, &key->place, entry, value, expiry_ms, &key->entry);
+    enum status status =
+        entry == NULL ? ST_OK
+                      : origin_doubt(txn, key->shard, key->place.table, key->place.hash, entry);
+    if (status == ST_OK) {
+        status = shard_store(key->shard, &key->place, entry, value, expiry_ms, &key->entry);
+    }
     if (status == ST_OK) {
         key->version = key->place.table->version + 1;
         if (entry == NULL) {
@@ -289,8 +308,12 @@ enum status txn_delete_entry(struct txn *txn, uint32_t number, struct shard *sha
                              struct memtable *table, uint64_t hash, struct entry *entry)
 {
     unsigned database = store_database_of(txn->basin, entry->namespace_id);
+    enum status status = origin_doubt(txn, shard, table, hash, entry);
+    if (status != ST_OK) {
+        return status;
+    }
     if (txn_logs(txn)) {
-        enum status status = txn_room(txn, RECORD_HEADER_SIZE + entry->key_size);
+        status = txn_room(txn, RECORD_HEADER_SIZE + entry->key_size);
         if (status == ST_OK) {
             status = txn_effect_open(txn, RECORD_DELETE, entry->namespace_id, entry_key(entry), 0);
         }

@@ -279,3 +279,77 @@ TEST(a_damaged_grain_is_an_error_and_the_rest_lives_on)
     EXPECT_INT(damaged, 1);
     cellar_end();
 }
+
+/* -- Expired keys -------------------------------------------------------------------------------
+ */
+
+static enum status set_expiring(struct txn *txn, void *ctx)
+{
+    const int64_t *expiry_ms = ctx;
+    return txn_text_set(txn, 0, bytes_of_text("expires"), *expiry_ms);
+}
+
+static void pass_time(uint64_t ms)
+{
+    sim_disk_advance(disk, ms * 1000);
+    session.now_ms = io_wall_ms(sim_disk_io(disk));
+}
+
+/* A key from `number` on that no sample of a merge has: those behind are merged in one range. */
+static unsigned key_behind_sample(unsigned number)
+{
+    while (hash_partition(hash_key(&basin->secret, basin->namespaces[0],
+                                   bytes_of_text(key_of(number)))) < 64) {
+        number++;
+    }
+    return number;
+}
+
+struct meeting {
+    unsigned calls, key;
+    bool deletes;
+};
+
+/* Somebody meets the key, and writes it anew. The first call is for the beginning of the file; at
+ * the second all rows have been taken. */
+static void write_once(void *ctx)
+{
+    struct meeting *meeting = ctx;
+    if (++meeting->calls == 2) {
+        expect(meeting->key, NULL);
+        set(meeting->key, "again");
+        if (meeting->deletes) {
+            EXPECT_INT(session_delete(&session, key_of(meeting->key)), ST_OK);
+        }
+    }
+}
+
+TEST(a_key_that_is_thrown_away_when_it_has_expired_is_counted_though_somebody_writes_it_meanwhile)
+{
+    for (unsigned deleted = 0; deleted < 2; deleted++) {
+        cellar_begin();
+        struct meeting meeting = {.key = key_behind_sample(0), .deletes = deleted != 0};
+        const char *text = deleted ? NULL : "again";
+        uint64_t count = deleted ? 1 : 2;
+        char name[32];
+        struct bytes key = bytes_of_text(strcpy(name, key_of(meeting.key)));
+        int64_t expiry_ms = (int64_t)session.now_ms + 1000;
+        EXPECT_INT(session_run(&session, 0, &key, 1, false, 4096, set_expiring, &expiry_ms), ST_OK);
+        set(key_behind_sample(meeting.key + 1), "stays");
+        cellar_settle();
+        pass_time(100000);
+        sim_disk_set_meanwhile(disk, "/strata/", write_once, &meeting);
+        EXPECT_INT(basin_compact(basin), ST_OK);
+        sim_disk_set_meanwhile(disk, NULL, NULL, NULL);
+        EXPECT(meeting.calls >= 2);
+        struct basin_stats stats;
+        basin_get_stats(basin, &stats);
+        EXPECT_INT(stats.storage.purged_keys, 1);
+        expect(meeting.key, text);
+        EXPECT_INT(size(), count);
+        cellar_power_cut();
+        expect(meeting.key, text);
+        EXPECT_INT(size(), count);
+        cellar_end();
+    }
+}
