@@ -292,6 +292,10 @@ void txn_cancel(struct txn *txn);
 /* Appends the effects, unlocks. 0: nothing to wait for. Also of a txn that was refused its log room
  * or its locks: that just lets go. */
 void txn_end(struct txn *txn, uint64_t *wait_lsn_out);
+/* For those who have changed something and then read on, and cannot be told to come back (ST_WAIT):
+ * what they have just missed of the value of that key is brought now, waiting for the device under
+ * the locks. Few commands need it, and seldom. */
+enum status txn_bring(struct txn *txn, unsigned number);
 /* True once an effect has been made. */
 bool txn_changed(const struct txn *txn);
 

@@ -11,8 +11,7 @@ static const uint32_t salts[WORDS] = {0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7
 
 uint32_t bloom_blocks(uint64_t rows)
 {
-    uint64_t rows_a_block = 8 * BLOOM_BLOCK_SIZE / BLOOM_BITS_A_ROW;
-    uint64_t blocks = rows / rows_a_block + (rows % rows_a_block != 0);
+    uint64_t blocks = rows / BLOOM_ROWS_A_BLOCK + (rows % BLOOM_ROWS_A_BLOCK != 0);
     blocks = blocks == 0 ? 1 : blocks;
     return blocks < UINT32_MAX ? (uint32_t)blocks : UINT32_MAX;
 }

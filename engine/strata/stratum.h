@@ -36,7 +36,7 @@
  *   S3         No byte of a grain, page, directory or filter is believed before its checksum held.
  * Thread: a writer is one thread's. A stratum is constant once open; references are counted, and
  * pages and grains read, by any. A cursor is one thread's.
- * Memory: directory and filter, 2.1 bytes a row, as long as the run is in use. A writer: 1 MiB, the
+ * Memory: directory and filter, 2.4 bytes a row, as long as the run is in use. A writer: 1 MiB, the
  * filter, and all its rows as pages until it has finished.
  */
 #ifndef BASIN_ENGINE_STRATA_STRATUM_H

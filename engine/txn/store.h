@@ -32,7 +32,7 @@ struct recount;
 #define METER_SLACK 4096
 
 /* Fetches under way, by hash. In fetch.c. */
-#define FETCH_BUCKETS 64
+#define FETCH_BUCKETS 4096 /* A command may miss a million keys. */
 struct fetch_bucket {
     pthread_mutex_t mutex;
     struct fetch *first;

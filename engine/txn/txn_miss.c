@@ -228,6 +228,12 @@ void txn_misses_start(struct txn *txn, struct fetch *fresh)
     txn_fetched(txn);
 }
 
+enum status txn_bring(struct txn *txn, unsigned number)
+{
+    CHECK(txn->locked && txn->changed && number < txn->key_count);
+    return load_parts_now(txn->basin, &txn->keys[number].place);
+}
+
 /* -- Taking, under the shards' locks ----------------------------------------------------------- */
 
 /* The key that the wait was for, if it still lies there. */

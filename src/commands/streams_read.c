@@ -522,6 +522,26 @@ static enum status redeliver(struct call *call, const struct reading *reading, u
                            : status;
 }
 
+/* What the first pass has not read of a stream, such as entries that are pending, may be missing
+ * once another stream has changed: then it is too late to wait for it. */
+static enum status serve(struct call *call, const struct reading *reading, unsigned number,
+                         struct source *source)
+{
+    uint64_t start = call->out->written;
+    for (;;) {
+        enum status status = source->fresh ? deliver(call, reading, number, source)
+                                           : redeliver(call, reading, number, source);
+        if (status != ST_WAIT || !txn_changed(call->txn)) {
+            return status;
+        }
+        resp_out_rollback(call->out, start);
+        status = txn_bring(call->txn, number);
+        if (status != ST_OK) {
+            return status;
+        }
+    }
+}
+
 enum status streams_xreadgroup(struct call *call)
 {
     struct reading reading;
@@ -548,8 +568,7 @@ enum status streams_xreadgroup(struct call *call)
         reply_streams(call, served);
     }
     for (size_t i = 0; i < reading.streams && status == ST_OK; i++) {
-        status = sources[i].fresh ? deliver(call, &reading, (unsigned)i, &sources[i])
-                                  : redeliver(call, &reading, (unsigned)i, &sources[i]);
+        status = serve(call, &reading, (unsigned)i, &sources[i]);
     }
     return status;
 }

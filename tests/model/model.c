@@ -8,7 +8,7 @@
  * life is that of a backup. After each start the
  * store must be in a state that it was in, not before the last acknowledged operation, with groups
  * whole, and sizes and scans exact. --sweep: power cuts and failures at every call (with a
- * STRIDE of 1) of a short life.
+ * STRIDE of 1) of a short life, or at every so many, later ones more sparsely.
  *
  *     model_world.h   the store, its shadow, what it may answer
  *     model_state.h   what it should hold, and the way back
