@@ -280,7 +280,7 @@ static void basin_release(struct basin *basin)
     if (basin->owns_io) {
         io_free(basin->io);
     }
-    fetch_buckets_deinit(basin->fetches);
+    fetch_buckets_free(basin->fetches);
     pthread_mutex_destroy(&basin->waiting_mutex);
     free(basin->dir);
     free(basin);
@@ -299,7 +299,6 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
     pthread_mutex_init(&basin->waiting_mutex, NULL);
     pthread_mutex_init(&basin->manifest_mutex, NULL);
     pace_init(&basin->pace);
-    fetch_buckets_init(basin->fetches);
     inventory_init(&basin->inventory);
     strata_init(&basin->strata, 0);
     basin->settle_log = options->settle_log;
@@ -336,10 +335,15 @@ enum status basin_open(const struct basin_options *options, struct basin **basin
             basin->settle_log = basin_options_default().settle_log;
         }
         basin->settles = !basin->memory_only && basin->settle_log > 0;
+        basin->fetches = basin->settles ? fetch_buckets_new() : NULL;
+        status = basin->settles && basin->fetches == NULL ? ST_NOMEM : ST_OK;
+    }
+    if (status == ST_OK) {
         status = shards_open(basin);
     }
     if (status == ST_OK) {
-        basin->memory_fixed = sizeof(*basin) + basin->shard_count * sizeof(struct shard);
+        basin->memory_fixed = sizeof(*basin) + basin->shard_count * sizeof(struct shard) +
+                              (basin->settles ? FETCH_BUCKETS * sizeof(*basin->fetches) : 0);
         basin->memory_used = basin->memory_fixed;
         basin_set_memory(basin, &options->memory);
     }

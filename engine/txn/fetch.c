@@ -5,20 +5,22 @@
 
 #include <stdlib.h>
 
-void fetch_buckets_init(struct fetch_bucket buckets[FETCH_BUCKETS])
+struct fetch_bucket *fetch_buckets_new(void)
 {
-    for (unsigned i = 0; i < FETCH_BUCKETS; i++) {
-        buckets[i].first = NULL;
+    struct fetch_bucket *buckets = calloc(FETCH_BUCKETS, sizeof(*buckets));
+    for (unsigned i = 0; buckets != NULL && i < FETCH_BUCKETS; i++) {
         pthread_mutex_init(&buckets[i].mutex, NULL);
     }
+    return buckets;
 }
 
-void fetch_buckets_deinit(struct fetch_bucket buckets[FETCH_BUCKETS])
+void fetch_buckets_free(struct fetch_bucket *buckets)
 {
-    for (unsigned i = 0; i < FETCH_BUCKETS; i++) {
+    for (unsigned i = 0; buckets != NULL && i < FETCH_BUCKETS; i++) {
         CHECK(buckets[i].first == NULL);
         pthread_mutex_destroy(&buckets[i].mutex);
     }
+    free(buckets);
 }
 
 static struct fetch_bucket *bucket_of(const struct fetch *fetch)

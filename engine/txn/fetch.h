@@ -53,8 +53,9 @@ struct fetch_wait {
     struct fetch_wait *next;
 };
 
-void fetch_buckets_init(struct fetch_bucket buckets[FETCH_BUCKETS]);
-void fetch_buckets_deinit(struct fetch_bucket buckets[FETCH_BUCKETS]);
+/* NULL: no memory. Free it when no fetch is under way; NULL is fine. */
+struct fetch_bucket *fetch_buckets_new(void);
+void fetch_buckets_free(struct fetch_bucket *buckets);
 
 /* Has `wait` (txn and key are set) wait for the key, or with part_name for that part of its value,
  * and counts it in txn->fetching. Under the shard's lock. *fresh: a fetch that must be run is put

@@ -82,9 +82,9 @@ struct basin {
 
     struct strata strata;
     struct stack stacks[PARTITION_COUNT]; /* Each guarded by its partition's shard. */
-    struct fetch_bucket fetches[FETCH_BUCKETS];
-    struct loader *loader;   /* NULL: nothing settles; */
-    struct settler *settler; /* so are these. */
+    struct fetch_bucket *fetches;         /* FETCH_BUCKETS; NULL: nothing settles; */
+    struct loader *loader;                /* so are these. */
+    struct settler *settler;
     struct compactor *compactor;
     struct recount *recount;
     struct backup *backup;             /* NULL: memory only. */
