@@ -9,7 +9,7 @@
 
 /* Rows that one range takes at most, about. */
 #define RANGE_ROWS (256u << 10)
-#define RUNS_MAX 16
+#define RUNS_MAX 8
 /* In hundredths of what is live: what may be settled until a pass is due, what garbage may be
  * known, and what garbage victims leave behind. */
 #define FRESH_MAX 30
